@@ -87,13 +87,13 @@ type SyncSpec struct {
 type ObjectReference struct {
 	// apiVersion is the group and version of the object, such as v1 or apps/v1.
 	// +kubebuilder:validation:MaxLength=317
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?v[a-z0-9]+$')",message="apiVersion is a group and a version, such as apps/v1, or v1 for the core group"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[a-z]([-a-z0-9]*[a-z0-9])?$')",message="apiVersion is a group and a version, such as apps/v1, or v1 for the core group"
 	// +required
 	APIVersion string `json:"apiVersion"`
 
 	// kind is the kind of the object, such as ConfigMap.
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z][-A-Za-z0-9]*$')",message="kind is the name of a kind in CamelCase, such as ConfigMap"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$')",message="kind is the name of a kind, such as ConfigMap"
 	// +required
 	Kind string `json:"kind"`
 
@@ -111,13 +111,13 @@ type ObjectReference struct {
 type ObjectSelector struct {
 	// apiVersion is the group and version of the objects, such as v1 or apps/v1.
 	// +kubebuilder:validation:MaxLength=317
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?v[a-z0-9]+$')",message="apiVersion is a group and a version, such as apps/v1, or v1 for the core group"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[a-z]([-a-z0-9]*[a-z0-9])?$')",message="apiVersion is a group and a version, such as apps/v1, or v1 for the core group"
 	// +required
 	APIVersion string `json:"apiVersion"`
 
 	// kind is the kind of the objects, such as ConfigMap.
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z][-A-Za-z0-9]*$')",message="kind is the name of a kind in CamelCase, such as ConfigMap"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$')",message="kind is the name of a kind, such as ConfigMap"
 	// +required
 	Kind string `json:"kind"`
 
