@@ -1206,7 +1206,8 @@ func (x *Nack) GetHeldDigest() []byte {
 }
 
 // Applied reports what became of objects after they were acknowledged. Later
-// results of one object replace earlier ones.
+// results of one object replace earlier ones. A result is about the content that
+// uid and digest name; the hub ignores one about content that is no longer held.
 type Applied struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Results       []*ApplyResult         `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
@@ -1252,12 +1253,13 @@ func (x *Applied) GetResults() []*ApplyResult {
 }
 
 type ApplyResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           *ObjectKey             `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
-	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	State         ApplyState             `protobuf:"varint,4,opt,name=state,proto3,enum=edgesync.v1.ApplyState" json:"state,omitempty"`
-	Message       string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   *ObjectKey             `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Uid   string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	// The digest of the payload; of what was held last when the object was removed.
+	Digest        []byte     `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	State         ApplyState `protobuf:"varint,4,opt,name=state,proto3,enum=edgesync.v1.ApplyState" json:"state,omitempty"`
+	Message       string     `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1306,11 +1308,11 @@ func (x *ApplyResult) GetUid() string {
 	return ""
 }
 
-func (x *ApplyResult) GetVersion() string {
+func (x *ApplyResult) GetDigest() []byte {
 	if x != nil {
-		return x.Version
+		return x.Digest
 	}
-	return ""
+	return nil
 }
 
 func (x *ApplyResult) GetState() ApplyState {
@@ -1685,11 +1687,11 @@ const file_edgesync_proto_rawDesc = "" +
 	"\vheld_digest\x18\a \x01(\fR\n" +
 	"heldDigest\"=\n" +
 	"\aApplied\x122\n" +
-	"\aresults\x18\x01 \x03(\v2\x18.edgesync.v1.ApplyResultR\aresults\"\xac\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.edgesync.v1.ApplyResultR\aresults\"\xaa\x01\n" +
 	"\vApplyResult\x12(\n" +
 	"\x03key\x18\x01 \x01(\v2\x16.edgesync.v1.ObjectKeyR\x03key\x12\x10\n" +
-	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\x12-\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\x12-\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x17.edgesync.v1.ApplyStateR\x05state\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\"\xaf\x02\n" +
 	"\x03Put\x12\x1a\n" +

@@ -1,0 +1,22 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package version says which version of edgesync a binary is.
+package version
+
+// Version is set by the linker: see the build target of the Makefile. It is the
+// output of git describe, or v0.1.0-dev in a binary that was built without make.
+var Version = "v0.1.0-dev"
