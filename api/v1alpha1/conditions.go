@@ -110,7 +110,7 @@ const (
 	// condition shows, and approves just those deletions.
 	AnnotationApproveDeletes = "sync.edgesync.io/approve-deletes"
 
-	// LabelAggregateToManager, with the value "true", adds a ClusterRole's rules to
+	// LabelAggregateToManager with the value "true" adds a ClusterRole's rules to
 	// what the manager may read.
 	LabelAggregateToManager = "sync.edgesync.io/aggregate-to-manager"
 )
