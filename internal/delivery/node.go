@@ -1,0 +1,355 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package delivery decides what to send next to one node, and what a node does with
+// what it gets. It is pure: no goroutine, no clock, no socket, no Kubernetes client.
+// What has happened goes in by method calls, the messages to send come out of Next.
+//
+// It rests on two sets, of which delivery is the difference: what the node should
+// hold (package desired) and what it holds, which it declares when it connects.
+// Nothing else is remembered, so a lost Node loses nothing.
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/object"
+)
+
+// ErrProtocol is wrapped by errors about answers that no correct agent gives.
+var ErrProtocol = errors.New("protocol violated")
+
+// Config bounds what is under way to one node.
+type Config struct {
+	// WindowMessages and WindowBytes bound what is sent and not answered. A single
+	// object larger than WindowBytes may still go, alone.
+	WindowMessages int
+	WindowBytes    int
+	// MaxObjectBytes is the largest payload that the node accepts.
+	MaxObjectBytes int
+	// RetryBase is the first delay after the node could not store an object; it
+	// doubles up to RetryMax.
+	RetryBase time.Duration
+	RetryMax  time.Duration
+}
+
+// State is what has become of an object that the node holds.
+type State int
+
+// States of a held object.
+const (
+	// Pending: stored, not yet applied.
+	Pending State = iota
+	// Applied by every target.
+	Applied
+	// ApplyFailed: a target failed; the node tries again.
+	ApplyFailed
+	// Removing: no longer held, not yet removed from every target.
+	Removing
+	// RemoveFailed: no longer held; a target failed to remove it; the node tries again.
+	RemoveFailed
+)
+
+func (s State) removing() bool { return s == Removing || s == RemoveFailed }
+
+// Held is one entry of a node's inventory.
+type Held struct {
+	object.Holding
+	State   State
+	Message string
+	// Foreign says that the node got the object from another cluster, so that its
+	// version cannot be compared.
+	Foreign bool
+	since   time.Time
+}
+
+// Change is a key together with what the node should do about it now.
+type Change struct {
+	Key  object.Key
+	Want desired.Want
+	// Bulk: see desired.Sink. Removals in bulk are subject to the mass-delete guard.
+	Bulk bool
+}
+
+// Message is one of Put, Delete and Bookmark.
+type Message interface{ message() }
+
+// Put gives the node an object.
+type Put struct {
+	Sequence uint64
+	Object   *object.Object
+	Retain   bool
+	// Force replaces a newer version too.
+	Force bool
+}
+
+// Delete takes an object with just this uid away from the node.
+type Delete struct {
+	Sequence uint64
+	Key      object.Key
+	UID      string
+	// Release has the node forget the object and leave it where it was applied.
+	Release bool
+}
+
+// Bookmark tells the node that it holds all that it should.
+type Bookmark struct{}
+
+func (Put) message()      {}
+func (Delete) message()   {}
+func (Bookmark) message() {}
+
+// Node is the delivery to one node over one session. It is not safe for concurrent use.
+type Node struct {
+	config   Config
+	entries  map[object.Key]*entry
+	queue    queue
+	flights  map[uint64]*flight
+	sequence uint64
+	answered uint64
+	inFlight int
+	// delayed entries wait for their retryAt, waiting ones for the manager to catch up.
+	delayed map[object.Key]*entry
+	waiting map[object.Key]*entry
+	awaited []Wait
+	// bulk entries are to be removed by changes in bulk.
+	bulk       map[object.Key]*entry
+	bookmarked bool
+}
+
+type entry struct {
+	key     object.Key
+	held    *Held
+	want    desired.Want
+	flight  *flight
+	queued  bool
+	removal removal
+	failure *Failure
+	// refused is what the node has refused for good.
+	refused  object.Holding
+	retryAt  time.Time
+	attempts int
+}
+
+// removal is where an unwanted object stands with the mass-delete guard.
+type removal int
+
+const (
+	unguarded removal = iota
+	heldBack
+	// approved by its code.
+	approved
+)
+
+type flight struct {
+	entry   *entry
+	bytes   int
+	put     object.Holding
+	isPut   bool
+	release bool
+}
+
+// Wait is a key for which the manager lags behind: the node holds Version, and the
+// key is to be looked up again once the manager's view of the kind has come so far.
+type Wait struct {
+	Key     object.Key
+	Version string
+}
+
+// New makes the delivery to a node that holds inventory. All keys that the node
+// holds or should hold must then be given to Desire, in bulk.
+func New(config Config, inventory map[object.Key]Held) *Node {
+	n := &Node{
+		config:  config,
+		entries: make(map[object.Key]*entry, len(inventory)),
+		flights: map[uint64]*flight{},
+		delayed: map[object.Key]*entry{},
+		waiting: map[object.Key]*entry{},
+		bulk:    map[object.Key]*entry{},
+	}
+	for key, held := range inventory {
+		n.entries[key] = &entry{key: key, held: &held, want: desired.Want{Frozen: true}}
+	}
+	return n
+}
+
+// Desire takes over what the node should do about some keys.
+func (n *Node) Desire(now time.Time, changes []Change) {
+	touched := make([]*entry, 0, len(changes))
+	for _, change := range changes {
+		e := n.entries[change.Key]
+		if e == nil {
+			e = &entry{key: change.Key}
+			n.entries[change.Key] = e
+		}
+		e.want = change.Want
+		delete(n.waiting, e.key)
+		n.classify(e, change.Bulk)
+		touched = append(touched, e)
+	}
+	n.guard(touched)
+	for _, e := range touched {
+		n.reconsider(now, e)
+	}
+}
+
+// reconsider puts an entry where it belongs after anything about it has changed.
+func (n *Node) reconsider(now time.Time, e *entry) {
+	if e.flight != nil {
+		return
+	}
+	act := e.decide(n.config.MaxObjectBytes)
+	if act != wait {
+		delete(n.waiting, e.key)
+	}
+	switch act {
+	case nothing:
+		n.settle(e)
+	case refuse:
+		e.refused = e.want.Holding()
+		e.fail(now, FailedTooLarge, fmt.Sprintf("the object is %d bytes; the node accepts %d",
+			len(e.want.Object.Payload), n.config.MaxObjectBytes))
+	case wait:
+		if n.waiting[e.key] == nil {
+			n.waiting[e.key] = e
+			n.awaited = append(n.awaited, Wait{Key: e.key, Version: e.held.Version})
+		}
+	default:
+		n.bookmarked = false
+		if e.retryAt.After(now) {
+			n.delayed[e.key] = e
+			return
+		}
+		n.queue.push(e, lane(act, e.key))
+	}
+}
+
+// settle forgets what is neither held nor wanted, and failures that are over.
+func (n *Node) settle(e *entry) {
+	delete(n.delayed, e.key)
+	if e.want.Object == nil || !e.refused.Same(e.want.Holding()) {
+		e.failure = nil
+	}
+	if e.held == nil && e.want.Object == nil && !e.want.Frozen {
+		delete(n.entries, e.key)
+		delete(n.bulk, e.key)
+	}
+}
+
+// Next takes the messages that may be sent now, at most most of them and, beyond
+// the first, at most mostBytes of payload. It gives nothing while the window is full.
+func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
+	n.wakeDelayed(now)
+	var messages []Message
+	bytes := 0
+	for len(messages) < most && len(n.flights) < n.config.WindowMessages {
+		e := n.queue.peek()
+		if e == nil {
+			break
+		}
+		act := e.decide(n.config.MaxObjectBytes)
+		if !act.sends() {
+			n.queue.pop()
+			n.reconsider(now, e)
+			continue
+		}
+		size := e.bytes(act)
+		if len(messages) > 0 && bytes+size > mostBytes ||
+			len(n.flights) > 0 && n.inFlight+size > n.config.WindowBytes {
+			return messages
+		}
+		n.queue.pop()
+		messages = append(messages, n.send(e, act))
+		bytes += size
+	}
+	if len(messages) == 0 && n.idle() && !n.bookmarked {
+		n.bookmarked = true
+		return []Message{Bookmark{}}
+	}
+	return messages
+}
+
+func (n *Node) idle() bool {
+	return n.queue.peek() == nil && len(n.flights) == 0 && len(n.delayed) == 0 && len(n.waiting) == 0
+}
+
+func (n *Node) send(e *entry, act action) Message {
+	n.sequence++
+	f := &flight{entry: e, bytes: e.bytes(act)}
+	n.flights[n.sequence], e.flight = f, f
+	n.inFlight += f.bytes
+	if act == remove || act == release {
+		f.release = act == release
+		return Delete{Sequence: n.sequence, Key: e.key, UID: e.held.UID, Release: f.release}
+	}
+	f.isPut, f.put = true, e.want.Holding()
+	return Put{Sequence: n.sequence, Object: e.want.Object, Retain: e.want.Retain, Force: act == force}
+}
+
+func (e *entry) bytes(act action) int {
+	if act == remove || act == release {
+		return 0
+	}
+	return len(e.want.Object.Payload)
+}
+
+// Wake is when Next has something to send that it has not now, because of a delay;
+// false if nothing is delayed.
+func (n *Node) Wake() (time.Time, bool) {
+	var at time.Time
+	for _, e := range n.delayed {
+		if at.IsZero() || e.retryAt.Before(at) {
+			at = e.retryAt
+		}
+	}
+	return at, len(n.delayed) > 0
+}
+
+func (n *Node) wakeDelayed(now time.Time) {
+	if len(n.delayed) == 0 {
+		return
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(n.delayed), object.Key.Compare) {
+		if e := n.delayed[key]; !e.retryAt.After(now) {
+			delete(n.delayed, key)
+			n.reconsider(now, e)
+		}
+	}
+}
+
+// Waits takes the keys that have begun to wait since the last call.
+func (n *Node) Waits() []Wait {
+	waits := n.awaited
+	n.awaited = nil
+	return waits
+}
+
+// Unsettled are the keys that are frozen or held back: to be looked up when that may be over.
+func (n *Node) Unsettled() []object.Key {
+	var keys []object.Key
+	for key, e := range n.entries {
+		if e.want.Frozen || e.removal == heldBack {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, object.Key.Compare)
+	return keys
+}

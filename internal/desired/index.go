@@ -1,0 +1,286 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package desired
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
+
+	"github.com/edgesync/edgesync/internal/object"
+)
+
+// Index is the join of objects, sources and nodes.
+type Index struct {
+	mu      sync.RWMutex
+	sources map[SourceID]*source
+	nodes   map[string]*node
+	tables  map[schema.GroupVersionKind]*Table
+	// byKind holds the tables of one kind in its several API versions, the most
+	// stable version first.
+	byKind map[schema.GroupKind][]*Table
+	// early holds the sinks of nodes that do not exist yet.
+	early map[string]Sink
+	// onSource is told that the objects or nodes of a source are others.
+	onSource func(SourceID)
+}
+
+type source struct {
+	Source
+	nodes   map[string]*node
+	objects map[object.Key]*item
+	table   *Table
+}
+
+type node struct {
+	name     string
+	labels   labels.Set
+	settings NodeSettings
+	sources  map[SourceID]*source
+	sink     Sink
+}
+
+// NewIndex makes an empty index. onSource is called, with the index locked, when
+// the objects or the nodes of a source have changed; it must not block nor call the
+// index. It may be nil.
+func NewIndex(onSource func(SourceID)) *Index {
+	if onSource == nil {
+		onSource = func(SourceID) {}
+	}
+	return &Index{
+		sources:  map[SourceID]*source{},
+		nodes:    map[string]*node{},
+		tables:   map[schema.GroupVersionKind]*Table{},
+		byKind:   map[schema.GroupKind][]*Table{},
+		early:    map[string]Sink{},
+		onSource: onSource,
+	}
+}
+
+// SetNode adds a node, or changes its labels and settings.
+func (x *Index) SetNode(name string, set labels.Set, settings NodeSettings) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := x.nodes[name]
+	if n == nil {
+		n = &node{name: name, sources: map[SourceID]*source{}, sink: x.early[name]}
+		delete(x.early, name)
+		x.nodes[name] = n
+	}
+	n.labels = set
+	var touched []object.Key
+	for _, s := range x.sources {
+		touched = append(touched, x.rejoin(s, n)...)
+	}
+	if n.settings.Suspend != settings.Suspend {
+		touched = append(touched, n.keys()...)
+	}
+	n.settings = settings
+	n.tell(touched, true)
+	n.recheck()
+}
+
+// DeleteNode removes a node. A session of it stays attached, with everything frozen,
+// until the caller ends it or the node is there again.
+func (x *Index) DeleteNode(name string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n := x.nodes[name]
+	if n == nil {
+		return
+	}
+	for _, s := range n.sources {
+		delete(s.nodes, name)
+		x.onSource(s.ID)
+	}
+	if n.sink != nil {
+		x.early[name] = n.sink
+		n.recheck()
+	}
+	delete(x.nodes, name)
+}
+
+// Node reports the settings of a node, and whether it exists.
+func (x *Index) Node(name string) (NodeSettings, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := x.nodes[name]
+	if n == nil {
+		return NodeSettings{}, false
+	}
+	return n.settings, true
+}
+
+// SetSource adds a source or replaces it.
+func (x *Index) SetSource(spec Source) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old := x.sources[spec.ID]
+	if old != nil {
+		x.detach(old)
+	}
+	s := &source{Source: spec, nodes: map[string]*node{}, objects: map[object.Key]*item{}}
+	x.sources[spec.ID] = s
+	x.attach(s, x.table(spec.Kind))
+	for _, n := range x.nodes {
+		if s.selectsNode(n.name, n.labels) {
+			s.nodes[n.name], n.sources[spec.ID] = n, s
+		}
+	}
+	if old != nil {
+		old.tell()
+		x.dropUnusedTable(old.table)
+	}
+	s.tell()
+	x.recheckIfApproved(s)
+	x.onSource(spec.ID)
+}
+
+// DeleteSource removes a source.
+func (x *Index) DeleteSource(id SourceID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old := x.sources[id]
+	if old == nil {
+		return
+	}
+	x.detach(old)
+	old.tell()
+	x.dropUnusedTable(old.table)
+}
+
+// detach unlinks a source. Its own links stay, so that those whom it concerned can
+// still be told.
+func (x *Index) detach(s *source) {
+	for _, n := range s.nodes {
+		delete(n.sources, s.ID)
+	}
+	for _, it := range s.objects {
+		delete(it.sources, s.ID)
+	}
+	delete(s.table.sources, s.ID)
+	delete(x.sources, s.ID)
+}
+
+// attach links a source to its table and to the objects that it selects.
+func (x *Index) attach(s *source, t *Table) {
+	s.table = t
+	t.sources[s.ID] = s
+	for key, it := range t.items {
+		if key.Namespace == s.ID.Namespace && s.selects(key.Name, it.Labels) {
+			it.sources[s.ID], s.objects[key] = s, it
+		}
+	}
+}
+
+// rejoin links or unlinks one source and one node, and returns the keys that are
+// touched.
+func (x *Index) rejoin(s *source, n *node) []object.Key {
+	_, was := s.nodes[n.name]
+	is := s.selectsNode(n.name, n.labels)
+	if was == is {
+		return nil
+	}
+	if is {
+		s.nodes[n.name], n.sources[s.ID] = n, s
+	} else {
+		delete(s.nodes, n.name)
+		delete(n.sources, s.ID)
+	}
+	x.onSource(s.ID)
+	return slices.Collect(maps.Keys(s.objects))
+}
+
+// tell names all that the source covers to all of its nodes.
+func (s *source) tell() {
+	keys := slices.Collect(maps.Keys(s.objects))
+	for _, n := range s.nodes {
+		n.tell(keys, true)
+		n.recheck()
+	}
+}
+
+// recheckIfApproved wakes every node when the source approves deletions: it may
+// approve on nodes that it no longer selects.
+func (x *Index) recheckIfApproved(s *source) {
+	if !s.ApproveDeletes {
+		return
+	}
+	for _, n := range x.nodes {
+		n.recheck()
+	}
+}
+
+func (n *node) tell(keys []object.Key, bulk bool) {
+	if n.sink != nil && len(keys) > 0 {
+		n.sink.Changed(keys, bulk)
+	}
+}
+
+func (n *node) recheck() {
+	if n.sink != nil {
+		n.sink.Recheck()
+	}
+}
+
+// keys are all that the sources of the node cover.
+func (n *node) keys() []object.Key {
+	seen := map[object.Key]struct{}{}
+	for _, s := range n.sources {
+		for key := range s.objects {
+			seen[key] = struct{}{}
+		}
+	}
+	return slices.Collect(maps.Keys(seen))
+}
+
+// table finds or makes the table of a kind.
+func (x *Index) table(gvk schema.GroupVersionKind) *Table {
+	if t := x.tables[gvk]; t != nil {
+		return t
+	}
+	t := &Table{
+		index: x, kind: gvk,
+		items:   map[object.Key]*item{},
+		sources: map[SourceID]*source{},
+		waiters: map[waiterID]*waiter{},
+	}
+	x.tables[gvk] = t
+	same := append(x.byKind[gvk.GroupKind()], t)
+	slices.SortFunc(same, func(a, b *Table) int {
+		return version.CompareKubeAwareVersionStrings(b.kind.Version, a.kind.Version)
+	})
+	x.byKind[gvk.GroupKind()] = same
+	return t
+}
+
+// dropUnusedTable forgets a table that neither a source nor a watch uses.
+func (x *Index) dropUnusedTable(t *Table) {
+	if len(t.sources) > 0 || t.watched {
+		return
+	}
+	delete(x.tables, t.kind)
+	gk := t.kind.GroupKind()
+	x.byKind[gk] = slices.DeleteFunc(x.byKind[gk], func(other *Table) bool { return other == t })
+	if len(x.byKind[gk]) == 0 {
+		delete(x.byKind, gk)
+	}
+}
