@@ -1208,6 +1208,10 @@ func (x *Nack) GetHeldDigest() []byte {
 // Applied reports what became of objects after they were acknowledged. Later
 // results of one object replace earlier ones. A result is about the content that
 // uid and digest name; the hub ignores one about content that is no longer held.
+//
+// Every Put that was acknowledged, or refused as STALE, and every Delete that was
+// acknowledged and does not release, is followed by at least one result, even if
+// nothing had to be done.
 type Applied struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Results       []*ApplyResult         `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
