@@ -1,0 +1,132 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+)
+
+// The helper is this test binary run again: a process whose end a test can watch.
+const (
+	helperDir  = "CONTROLPLANE_TEST_DIR"
+	helperMode = "CONTROLPLANE_TEST_MODE"
+	detached   = "detached" // start detached and end
+	attached   = "attached" // start, say so, and wait to be killed
+)
+
+func runHelper() bool {
+	mode := os.Getenv(helperMode)
+	if mode == "" {
+		return false
+	}
+	c, err := Start(context.Background(), Config{Dir: os.Getenv(helperDir), UnsafeNoFsync: true, Detached: mode == detached})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if mode == attached {
+		fmt.Println(c.etcd.process.pid, c.apiServer.process.pid)
+		time.Sleep(time.Hour) // the test kills it
+	}
+	return true
+}
+
+func helper(t *testing.T, mode, dir string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), helperMode+"="+mode, helperDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// pids returns the process ids by program; a program that does not run is left out.
+func pids(t *testing.T, dir string) map[string]int {
+	t.Helper()
+	all, err := Status(dir)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	running := map[string]int{}
+	for _, s := range all {
+		if s.PID != 0 {
+			running[s.Name] = s.PID
+		}
+	}
+	return running
+}
+
+func TestDetachedIsTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	requireAssets(t)
+	g := NewWithT(t)
+	dir := t.TempDir()
+	t.Cleanup(func() { NewWithT(t).Expect(StopDetached(dir)).To(Succeed()) })
+
+	g.Expect(helper(t, detached, dir).Run()).To(Succeed())
+	first := pids(t, dir)
+	g.Expect(first).To(And(HaveLen(2), HaveKey("etcd"), HaveKey("kube-apiserver")), "they outlive the process that started them")
+
+	cfg := Config{Dir: dir, UnsafeNoFsync: true, Detached: true}
+	c, err := Start(t.Context(), cfg)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(pids(t, dir)).To(Equal(first), "what runs is taken up")
+	createConfigMap(t, c, "kept")
+
+	g.Expect(c.KillAPIServer()).To(Succeed())
+	g.Expect(pids(t, dir)).NotTo(HaveKey("kube-apiserver"))
+	c, err = Start(t.Context(), cfg)
+	g.Expect(err).NotTo(HaveOccurred())
+	second := pids(t, dir)
+	g.Expect(second).To(HaveKeyWithValue("etcd", first["etcd"]), "only what died is started")
+	g.Expect(second["kube-apiserver"]).NotTo(Or(BeZero(), Equal(first["kube-apiserver"])))
+	expectConfigMap(t, c.RESTConfig(), "kept")
+
+	cfg.ExtraAPIServerArgs = []string{"--v=1"}
+	c, err = Start(t.Context(), cfg)
+	g.Expect(err).NotTo(HaveOccurred())
+	third := pids(t, dir)
+	g.Expect(third).To(HaveKeyWithValue("etcd", first["etcd"]))
+	g.Expect(third["kube-apiserver"]).NotTo(Or(BeZero(), Equal(second["kube-apiserver"])), "other arguments need a restart")
+	expectConfigMap(t, c.RESTConfig(), "kept")
+
+	g.Expect(StopDetached(dir)).To(Succeed())
+	g.Expect(pids(t, dir)).To(BeEmpty())
+	g.Expect(StopDetached(dir)).To(Succeed(), "with nothing left to stop")
+}
+
+func TestAttachedDiesWithItsProcess(t *testing.T) {
+	t.Parallel()
+	requireAssets(t)
+	g := NewWithT(t)
+	cmd := helper(t, attached, t.TempDir())
+	out, err := cmd.StdoutPipe()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(cmd.Start()).To(Succeed())
+	var etcd, apiServer int
+	_, err = fmt.Fscan(out, &etcd, &apiServer)
+	g.Expect(err).NotTo(HaveOccurred())
+	children := []*process{{pid: etcd}, {pid: apiServer}}
+	for _, child := range children {
+		g.Expect(strings.Join(child.argv(), " ")).To(ContainSubstring("--"), "it runs")
+	}
+
+	g.Expect(cmd.Process.Kill()).To(Succeed())
+	_ = cmd.Wait() // says that it was killed
+	for _, child := range children {
+		g.Eventually(child.argv).WithTimeout(killTimeout).Should(BeEmpty())
+	}
+}
+
+func TestForeignProcessIsNotTakenForOurs(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	dir := t.TempDir()
+	self := &process{pid: os.Getpid()}
+	g.Expect(self.writePIDFile((&program{name: "etcd", dir: dir}).pidPath())).To(Succeed())
+	g.Expect(pids(t, dir)).To(BeEmpty())
+	g.Expect(StopDetached(dir)).To(Succeed())
+}

@@ -1,0 +1,78 @@
+package controlplane
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// The administrator is a member of the group that passes every authorization.
+const (
+	adminUser  = "kubernetes-admin"
+	adminGroup = "system:masters"
+)
+
+// KubeconfigPath names the administrator's kubeconfig.
+func (c *ControlPlane) KubeconfigPath() string { return filepath.Join(c.cfg.Dir, "kubeconfig") }
+
+// RESTConfig returns a new administrator's configuration with no client-side rate limit.
+func (c *ControlPlane) RESTConfig() *rest.Config {
+	return &rest.Config{
+		Host:  c.URL(),
+		QPS:   -1,
+		Burst: -1,
+		TLSClientConfig: rest.TLSClientConfig{
+			CAData:   c.pki.ca.certPEM,
+			CertData: c.pki.admin.certPEM,
+			KeyData:  c.pki.admin.keyPEM,
+		},
+	}
+}
+
+// IssueClientCert returns a new certificate and key, both PEM, with which a client
+// is the user name in groups.
+func (c *ControlPlane) IssueClientCert(name string, groups ...string) (certPEM, keyPEM []byte, err error) {
+	p, err := c.pki.ca.issue(leafTemplate(name, groups, clientAuth))
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.certPEM, p.keyPEM, nil
+}
+
+// UserKubeconfig writes a kubeconfig for the user name in groups, mode 0600, and
+// returns its path. A second call for the same name replaces the first file.
+func (c *ControlPlane) UserKubeconfig(name string, groups ...string) (string, error) {
+	dir := filepath.Join(c.cfg.Dir, "users")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	user, err := c.pki.ca.issue(leafTemplate(name, groups, clientAuth))
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, url.PathEscape(name)+".kubeconfig")
+	return path, c.writeKubeconfig(path, user)
+}
+
+func (c *ControlPlane) writeKubeconfig(path string, user *pair) error {
+	const cluster = "edgesync"
+	name := user.cert.Subject.CommonName
+	data, err := clientcmd.Write(clientcmdapi.Config{
+		Clusters: map[string]*clientcmdapi.Cluster{
+			cluster: {Server: c.URL(), CertificateAuthorityData: c.pki.ca.certPEM},
+		},
+		AuthInfos: map[string]*clientcmdapi.AuthInfo{
+			name: {ClientCertificateData: user.certPEM, ClientKeyData: user.keyPEM},
+		},
+		Contexts:       map[string]*clientcmdapi.Context{cluster: {Cluster: cluster, AuthInfo: name}},
+		CurrentContext: cluster,
+	})
+	if err != nil {
+		return err
+	}
+	return writeFile(path, data)
+}

@@ -1,0 +1,132 @@
+package controlplane
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is an operating system process, a child of this one or not. Its pidfd
+// cannot come to mean another process, and tells the end of all its threads: only
+// then are its ports and file locks free.
+type process struct {
+	pid    int
+	fd     int
+	reaped chan struct{} // closed when a child has been waited for; nil for others
+}
+
+// startProcess runs argv with its output in log. Unless it is detached it dies with this process.
+func startProcess(argv []string, dir string, log *os.File, detached bool) (*process, error) {
+	cmd := &exec.Cmd{Path: argv[0], Args: argv, Dir: dir, Stdout: log, Stderr: log}
+	// In both cases a Ctrl-C at the terminal is for this process alone to act on.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if detached {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	}
+	p := &process{reaped: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The parent-death signal follows the thread that forked, so it must outlive the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.reaped)
+		err := cmd.Start()
+		if err == nil {
+			p.pid = cmd.Process.Pid
+			// The child is not yet waited for, so its pid is still its own.
+			p.fd, err = unix.PidfdOpen(p.pid, 0)
+		}
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended is in its log
+		} else if cmd.Process != nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	}()
+	return p, <-started
+}
+
+// findProcess returns the detached process that the pidfile of the program name in dir
+// means, or nil if it no longer runs.
+func findProcess(dir, name string) (*process, error) {
+	data, err := os.ReadFile(filepath.Join(dir, name+".pid"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 1 {
+		return nil, fmt.Errorf("%s holds no process id: %q", filepath.Join(dir, name+".pid"), data)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) { // no process, or a mere thread
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("pid %d: %w", pid, err)
+	}
+	p := &process{pid: pid, fd: fd}
+	// After a reboot the pid may be anybody's. Every program of ours has dir among its arguments.
+	argv := p.argv()
+	mentionsDir := func(arg string) bool { return strings.Contains(arg, dir+string(filepath.Separator)) }
+	if len(argv) == 0 || filepath.Base(argv[0]) != name || !slices.ContainsFunc(argv, mentionsDir) || p.exited(0) {
+		p.close()
+		return nil, nil
+	}
+	return p, nil
+}
+
+// argv is the command line that the process was started with, empty when it has ended.
+func (p *process) argv() []string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
+	if len(data) == 0 {
+		return nil
+	}
+	return strings.Split(string(bytes.TrimSuffix(data, []byte{0})), "\x00")
+}
+
+func (p *process) runs(argv []string) bool { return slices.Equal(p.argv(), argv) }
+
+func (p *process) signal(sig unix.Signal) error {
+	if err := unix.PidfdSendSignal(p.fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// exited waits at most timeout for the process to end, and says whether it has.
+func (p *process) exited(timeout time.Duration) bool {
+	deadline := time.Now().Add(timeout)
+	for {
+		poll := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll, int(max(0, time.Until(deadline)).Milliseconds()))
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
+	}
+}
+
+// close frees what an ended process still takes.
+func (p *process) close() {
+	_ = unix.Close(p.fd)
+	if p.reaped != nil {
+		<-p.reaped
+	}
+}
+
+func (p *process) writePIDFile(path string) error {
+	return writeFile(path, []byte(strconv.Itoa(p.pid)+"\n"))
+}
