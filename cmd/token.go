@@ -1,0 +1,297 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/edgesync/edgesync/internal/enroll"
+	"github.com/edgesync/edgesync/internal/pki/castore"
+)
+
+const (
+	installNamespace = "edgesync-system"
+	hubPlaceholder   = "https://HUB_ADDRESS:PORT"
+)
+
+// tokenCommand holds what the subcommands of token share.
+type tokenCommand struct {
+	kubeconfig string
+	namespace  string
+	// connect makes the client; a test replaces it.
+	connect func(kubeconfig string) (client.Client, error)
+}
+
+// newTokenCommand manages join tokens with the rights of the caller's kubeconfig.
+func newTokenCommand() *cobra.Command {
+	return (&tokenCommand{connect: connect}).command()
+}
+
+func (t *tokenCommand) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Create, list and revoke the tokens that machines join with",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&t.kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: as kubectl finds it)")
+	cmd.PersistentFlags().StringVarP(&t.namespace, "namespace", "n", installNamespace, "namespace that the manager runs in")
+	cmd.AddCommand(t.create(), t.list(), t.revoke())
+	return cmd
+}
+
+// connect returns a client that reads from the API server.
+func connect(kubeconfig string) (client.Client, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("load the kubeconfig: %w", err)
+	}
+	return client.New(config, client.Options{})
+}
+
+func (t *tokenCommand) tokens() (enroll.Tokens, error) {
+	c, err := t.connect(t.kubeconfig)
+	return enroll.Tokens{Client: c, Namespace: t.namespace}, err
+}
+
+// createdToken is the answer of token create, as -o json prints it.
+type createdToken struct {
+	ID      string    `json:"id"`
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+	Hub     string    `json:"hub,omitempty"`
+	CAHash  string    `json:"caHash"`
+	Command string    `json:"command"`
+}
+
+func (t *tokenCommand) create() *cobra.Command {
+	var template enroll.Token
+	var ttl time.Duration
+	var hub, output string
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Create a join token and print the command that joins a machine with it",
+		Long: "Create a join token and print the command that joins a machine with it.\n\n" +
+			"The token cannot be shown again: the cluster keeps only a hash of it.",
+		Example: "  manager token create --hub https://hub.example.com:8443 --node edge-1 --label region=eu",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			template.Expires = time.Now().Add(ttl)
+			created, err := t.createToken(cmd, template, hub)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(cmd.OutOrStdout(), created)
+			}
+			return printCreated(cmd.OutOrStdout(), created)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&template.Node, "node", "", "the only node name that may join with the token")
+	flags.StringVar(&template.NodePrefix, "node-prefix", "", "how the name of a node that joins must begin")
+	flags.BoolVar(&template.Rejoin, "rejoin", false, "let a machine take the place of --node although that has joined before")
+	flags.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token works")
+	flags.IntVar(&template.UsesLeft, "uses", 1, "how many machines may join with the token")
+	flags.StringToStringVar(&template.Labels, "label", nil, "label of the EdgeNode that the token makes, as key=value; may be repeated")
+	flags.StringVar(&hub, "hub", "", "address of the hub for the printed command, as https://host:port")
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func (t *tokenCommand) createToken(cmd *cobra.Command, template enroll.Token, hub string) (*createdToken, error) {
+	now := time.Now()
+	if !template.Expires.After(now) {
+		return nil, errors.New("--ttl must be positive")
+	}
+	token, text, err := enroll.NewToken(template)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := t.tokens()
+	if err != nil {
+		return nil, err
+	}
+	ca, err := castore.Ensure(cmd.Context(), tokens.Client, t.namespace, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := tokens.Create(cmd.Context(), token); err != nil {
+		return nil, err
+	}
+	return &createdToken{
+		ID:      token.ID,
+		Token:   text,
+		Expires: token.Expires.UTC().Truncate(time.Second),
+		Hub:     hub,
+		CAHash:  ca.Hash(),
+		Command: joinCommand(hub, text, ca.Hash(), token.Node),
+	}, nil
+}
+
+func joinCommand(hub, token, caHash, node string) string {
+	if hub == "" {
+		hub = hubPlaceholder
+	}
+	command := fmt.Sprintf("edge-agent join --hub %s --token %s --ca-hash %s", hub, token, caHash)
+	if node != "" {
+		command += " --node " + node
+	}
+	return command
+}
+
+func printCreated(w io.Writer, created *createdToken) error {
+	note := ""
+	if created.Hub == "" {
+		note = fmt.Sprintf("\nReplace %s by the address of the hub; --hub puts it there.\n", hubPlaceholder)
+	}
+	_, err := fmt.Fprintf(w, "Token:    %s\nExpires:  %s\nCA hash:  %s\n\nOn the machine that is to join, run:\n\n  %s\n%s",
+		created.Token, created.Expires.Format(time.RFC3339), created.CAHash, created.Command, note)
+	return err
+}
+
+// listedToken is one token of token list, as -o json prints it.
+type listedToken struct {
+	ID         string            `json:"id"`
+	Node       string            `json:"node,omitempty"`
+	NodePrefix string            `json:"nodePrefix,omitempty"`
+	Rejoin     bool              `json:"rejoin,omitempty"`
+	UsesLeft   int               `json:"usesLeft"`
+	Expires    time.Time         `json:"expires"`
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+func (t *tokenCommand) list() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the join tokens, without their secrets",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			tokens, err := t.tokens()
+			if err != nil {
+				return err
+			}
+			found, err := tokens.List(cmd.Context())
+			listed := make([]listedToken, 0, len(found))
+			for _, f := range found {
+				listed = append(listed, listedToken{f.ID, f.Node, f.NodePrefix, f.Rejoin, f.UsesLeft, f.Expires, f.Labels})
+			}
+			if output == "json" {
+				return errors.Join(printJSON(cmd.OutOrStdout(), listed), err)
+			}
+			return errors.Join(printTable(cmd.OutOrStdout(), listed, time.Now()), err)
+		},
+	}
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func printTable(out io.Writer, tokens []listedToken, now time.Time) error {
+	w := tabwriter.NewWriter(out, 6, 4, 3, ' ', 0)
+	fmt.Fprintln(w, "ID\tNODE\tUSES\tEXPIRES\tLABELS")
+	for _, token := range tokens {
+		expires := "<expired>"
+		if left := token.Expires.Sub(now); left > 0 {
+			expires = duration.HumanDuration(left)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", token.ID, token.nodes(), token.UsesLeft, expires, formatLabels(token.Labels))
+	}
+	return w.Flush()
+}
+
+func (t listedToken) nodes() string {
+	switch {
+	case t.Rejoin:
+		return t.Node + " (rejoin)"
+	case t.Node != "":
+		return t.Node
+	}
+	return t.NodePrefix + "*"
+}
+
+func formatLabels(labels map[string]string) string {
+	if len(labels) == 0 {
+		return "<none>"
+	}
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		pairs = append(pairs, key+"="+labels[key])
+	}
+	return strings.Join(pairs, ",")
+}
+
+func (t *tokenCommand) revoke() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke ID...",
+		Short: "Revoke join tokens; nodes that have joined with them stay",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			tokens, err := t.tokens()
+			if err != nil {
+				return err
+			}
+			var problems []error
+			for _, id := range ids {
+				if err := tokens.Revoke(cmd.Context(), id); err != nil {
+					problems = append(problems, err)
+					continue
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "join token %s revoked\n", id)
+			}
+			return errors.Join(problems...)
+		},
+	}
+}
+
+func addOutputFlag(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "", `output format: empty for people, or "json"`)
+}
+
+func checkOutput(output string) error {
+	if output != "" && output != "json" {
+		return fmt.Errorf("unknown output format %q: use json, or leave it out", output)
+	}
+	return nil
+}
+
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}

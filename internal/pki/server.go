@@ -1,0 +1,143 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// ServerLifetime is how long the certificate of the hub is valid by default.
+const ServerLifetime = 90 * 24 * time.Hour
+
+// IssueServer makes a key and signs a certificate for it that serves the hosts, each
+// a DNS name (a leading "*." is allowed) or an IP address. The chain ends with the CA
+// itself, which TLS does not need, so that a joining agent can check its pin.
+func (c *CA) IssueServer(hosts []string, lifetime time.Duration, now time.Time) (*tls.Certificate, error) {
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "edgesync-hub"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if err := addHosts(template, hosts); err != nil {
+		return nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("generate the server key: %w", err)
+	}
+	cert, err := c.issue(template, key.Public(), lifetime, now)
+	if err != nil {
+		return nil, fmt.Errorf("sign the server certificate: %w", err)
+	}
+	return &tls.Certificate{
+		Certificate: [][]byte{cert.Raw, c.cert.Raw},
+		PrivateKey:  key,
+		Leaf:        cert,
+	}, nil
+}
+
+func addHosts(template *x509.Certificate, hosts []string) error {
+	if len(hosts) == 0 {
+		return errors.New("a server certificate needs at least one DNS name or IP address")
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+			continue
+		}
+		if problems := validation.IsDNS1123Subdomain(strings.TrimPrefix(host, "*.")); len(problems) > 0 {
+			return fmt.Errorf("%q is neither a DNS name nor an IP address", host)
+		}
+		template.DNSNames = append(template.DNSNames, host)
+	}
+	return nil
+}
+
+// ServingCertificate is the hub's certificate: its key lives in memory only, and it
+// is replaced in process once two thirds of its lifetime have passed. It may be used
+// concurrently.
+type ServingCertificate struct {
+	ca       *CA
+	hosts    []string
+	lifetime time.Duration
+	now      func() time.Time
+
+	mu      sync.Mutex
+	current *tls.Certificate // guarded by mu
+}
+
+// NewServingCertificate issues the first certificate, so that wrong hosts are an
+// error at start and not in a handshake. now is the clock.
+func NewServingCertificate(ca *CA, hosts []string, lifetime time.Duration, now func() time.Time) (*ServingCertificate, error) {
+	first, err := ca.IssueServer(hosts, lifetime, now())
+	if err != nil {
+		return nil, err
+	}
+	return &ServingCertificate{ca: ca, hosts: hosts, lifetime: lifetime, now: now, current: first}, nil
+}
+
+// GetCertificate is for tls.Config. A handshake that finds the certificate due makes
+// the next one; should that fail, the old one serves for as long as it is valid.
+func (s *ServingCertificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if now.Before(RenewalTime(s.current.Leaf)) {
+		return s.current, nil
+	}
+	next, err := s.ca.IssueServer(s.hosts, s.lifetime, now)
+	switch {
+	case err == nil:
+		s.current = next
+	case now.After(s.current.Leaf.NotAfter):
+		return nil, fmt.Errorf("renew the server certificate: %w", err)
+	}
+	return s.current, nil
+}
+
+// RenewalTime is when two thirds of a certificate's lifetime have passed.
+func RenewalTime(cert *x509.Certificate) time.Time {
+	return cert.NotBefore.Add(cert.NotAfter.Sub(cert.NotBefore) / 3 * 2)
+}
+
+// ServerTLSConfig is what the hub listens with: TLS 1.3 and HTTP/1.1 (a WebSocket
+// needs no more), and client certificates verified against the CA when a client
+// presents one. A node that joins has none yet, so each handler that is for nodes must
+// refuse a connection without PeerCertificates, and take the name from NodeName.
+func ServerTLSConfig(ca *CA, certificate *ServingCertificate) *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS13,
+		GetCertificate: certificate.GetCertificate,
+		ClientAuth:     tls.VerifyClientCertIfGiven,
+		ClientCAs:      ca.Pool(),
+		NextProtos:     []string{"http/1.1"},
+		// Every connection proves anew that the node holds its key.
+		SessionTicketsDisabled: true,
+	}
+}
