@@ -1,0 +1,194 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hub
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/patient"
+	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+const (
+	// handshakeTimeout bounds the upgrade, and then the wait for Hello.
+	handshakeTimeout = 10 * time.Second
+	// inventoryTimeout is how long no byte of an inventory may come.
+	inventoryTimeout = 30 * time.Second
+)
+
+// ServeHTTP turns the request of a node into its session, and returns when that has
+// ended. The node's name is the one in its verified client certificate.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, err := peerName(r.TLS)
+	if err != nil {
+		h.refuse(w, r, "", &Refusal{Status: http.StatusUnauthorized, Message: err.Error()})
+		return
+	}
+	if err := h.options.Admit(r.Context(), name); err != nil {
+		h.refuse(w, r, name, err)
+		return
+	}
+	if err := h.reserve(name); err != nil {
+		h.refuse(w, r, name, err)
+		return
+	}
+	defer h.unreserve()
+	conn, err := h.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		refusals.WithLabelValues("upgrade").Inc()
+		h.options.Log.Info("Refused a connection", "node", name, "address", r.RemoteAddr, "reason", err.Error())
+		return
+	}
+	h.serve(name, r.RemoteAddr, &wire{conn: conn, socket: socketOf(conn)})
+}
+
+func peerName(state *tls.ConnectionState) (string, error) {
+	if state == nil || len(state.VerifiedChains) == 0 {
+		return "", errors.New("a client certificate is needed: join the node first")
+	}
+	return pki.NodeName(state.VerifiedChains[0][0])
+}
+
+// socketOf finds the connection below TLS, whose deadlines move with progress.
+func socketOf(conn *websocket.Conn) *patient.Conn {
+	if secure, ok := conn.NetConn().(*tls.Conn); ok {
+		if socket, ok := secure.NetConn().(*patient.Conn); ok {
+			return socket
+		}
+	}
+	return &patient.Conn{Conn: conn.NetConn()}
+}
+
+func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {
+	refusal := &Refusal{Status: http.StatusServiceUnavailable, Message: "the hub cannot decide now", RetryAfter: time.Second}
+	errors.As(err, &refusal)
+	refusals.WithLabelValues(strconv.Itoa(refusal.Status)).Inc()
+	h.options.Log.Info("Refused a node", "node", name, "address", r.RemoteAddr, "reason", err.Error())
+	if refusal.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter.Seconds())))
+	}
+	http.Error(w, refusal.Message, refusal.Status)
+}
+
+// serve runs the session of a node over an open WebSocket.
+func (h *Hub) serve(name, address string, w *wire) {
+	log := h.options.Log.WithValues("node", name, "address", address)
+	hello, err := w.readHello()
+	if err != nil {
+		refusals.WithLabelValues("hello").Inc()
+		log.Info("Ended a connection before its session began", "reason", err.Error())
+		w.close(protocol.CloseProtocol, err.Error())
+		return
+	}
+	s := &session{
+		hub: h, name: name, wire: w, id: uuid.NewString(), connected: time.Now(), address: address,
+		agentVersion: hello.GetAgentVersion(), bootID: hello.GetBootId(),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	log = log.WithValues("session", s.id)
+	keys := h.enter(s)
+	defer h.leave(s)
+	if err := s.open(hello, keys); err != nil {
+		log.Info("Ended a connection before its session began", "reason", err.Error())
+		w.close(protocol.CloseProtocol, err.Error())
+		return
+	}
+	log.Info("Node connected", "agentVersion", s.agentVersion)
+	h.options.Observer.OnNodeEvent(name)
+	log.Info("Node disconnected", "reason", s.run().Error())
+}
+
+// open tells the node what it needs to know, learns what it holds, and makes its
+// delivery. When the digest shows that the node holds all that it should, and has
+// applied it, nothing further is asked.
+func (s *session) open(hello *pb.Hello, keys []object.Key) error {
+	held, matches := s.expectedInventory(keys, hello)
+	welcome := []*pb.HubMessage{s.welcome()}
+	if !matches && hello.GetInventoryCount() > 0 {
+		welcome = append(welcome, &pb.HubMessage{Body: &pb.HubMessage_NeedInventory{NeedInventory: &pb.NeedInventory{}}})
+	}
+	if err := s.wire.write(welcome...); err != nil {
+		return err
+	}
+	if !matches {
+		var err error
+		if held, err = s.wire.readInventory(hello.GetInventoryCount() > 0); err != nil {
+			return err
+		}
+	}
+	if foreign(s.hub.options.ClusterEpoch, hello) {
+		held.markForeign()
+	}
+	s.begin(hello, keys, held)
+	return nil
+}
+
+// foreign: what the node holds came from another cluster.
+func foreign(epoch string, hello *pb.Hello) bool {
+	return hello.GetClusterEpoch() != "" && hello.GetClusterEpoch() != epoch
+}
+
+func (s *session) welcome() *pb.HubMessage {
+	options := s.hub.options
+	return &pb.HubMessage{Body: &pb.HubMessage_Welcome{Welcome: &pb.Welcome{
+		ProtocolVersion:  protocol.Version,
+		Session:          s.id,
+		ClusterEpoch:     options.ClusterEpoch,
+		HeartbeatSeconds: uint32(max(1, options.Heartbeat/time.Second)),
+		WindowMessages:   uint32(options.Delivery.WindowMessages),
+		WindowBytes:      uint32(options.Delivery.WindowBytes),
+	}}}
+}
+
+func negotiate(hello *pb.Hello) error {
+	if !slices.Contains(hello.GetProtocolVersions(), protocol.Version) {
+		return fmt.Errorf("the hub speaks protocol version %d, the agent %v: upgrade the older one",
+			protocol.Version, hello.GetProtocolVersions())
+	}
+	return nil
+}
+
+// expectedInventory is the inventory of a node that holds just what it should; false
+// if that is not what the node declares.
+func (s *session) expectedInventory(keys []object.Key, hello *pb.Hello) (inventory, bool) {
+	if foreign(s.hub.options.ClusterEpoch, hello) || int(hello.GetInventoryCount()) != len(keys) {
+		return nil, false
+	}
+	expected := make(inventory, len(keys))
+	fingerprints := make([]object.Digest, 0, len(keys))
+	for _, key := range keys {
+		want := s.hub.options.Index.Lookup(s.name, key)
+		if want.Object == nil {
+			return nil, false
+		}
+		expected[key] = applied(want.Holding())
+		fingerprints = append(fingerprints, want.Holding().Fingerprint(key))
+	}
+	return expected, object.InventoryDigest(fingerprints) == object.Digest(hello.GetInventoryDigest())
+}

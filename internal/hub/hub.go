@@ -1,0 +1,271 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package hub owns the sockets of the nodes: it admits them, runs one session for
+// each, and moves messages between a session's socket and its delivery, which
+// decides what to send (package delivery).
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/gorilla/websocket"
+
+	"github.com/edgesync/edgesync/internal/delivery"
+	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
+)
+
+// Observer is told what the sessions come to. Its methods are called often and must
+// not block.
+type Observer interface {
+	// OnNodeEvent: the node has connected or disconnected.
+	OnNodeEvent(node string)
+	// OnProgress: the progress of the keys on the node may have changed.
+	OnProgress(node string, keys []object.Key)
+}
+
+// Refusal is why a node may not connect now.
+type Refusal struct {
+	// Status is the HTTP status.
+	Status int
+	// Message tells the operator of the node what to do. It is one line.
+	Message string
+	// RetryAfter is when to come back, for a refusal that passes.
+	RetryAfter time.Duration
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// Options are what a Hub needs; all are required but those with a default.
+type Options struct {
+	Index    *desired.Index
+	Observer Observer
+	// Admit decides whether a node may connect: nil, a *Refusal, or another error,
+	// which the node does not get to see.
+	Admit func(ctx context.Context, node string) error
+	// ClusterEpoch identifies the cluster, whose resource versions are comparable.
+	ClusterEpoch string
+	Log          logr.Logger
+
+	// MaxNodes bounds the sessions; default 20,000.
+	MaxNodes int
+	// Heartbeat is how often agents ping; a node that is silent for two and a half
+	// is given up. Default 20 s.
+	Heartbeat time.Duration
+	// Delivery bounds what is under way to one node. MaxObjectBytes is what nodes get
+	// at most, whatever they declare.
+	Delivery delivery.Config
+	// DrainTimeout bounds how long a shutdown waits for the nodes to go. Default 5 s.
+	DrainTimeout time.Duration
+}
+
+func (o *Options) setDefaults() error {
+	if o.Index == nil || o.Observer == nil || o.Admit == nil || o.ClusterEpoch == "" {
+		return errors.New("the hub needs an index, an observer, an admission and a cluster epoch")
+	}
+	setDefault(&o.MaxNodes, 20_000)
+	setDefault(&o.Heartbeat, 20*time.Second)
+	setDefault(&o.DrainTimeout, 5*time.Second)
+	setDefault(&o.Delivery.WindowMessages, 1024)
+	setDefault(&o.Delivery.WindowBytes, 4<<20)
+	setDefault(&o.Delivery.MaxObjectBytes, protocol.MaxObjectBytes)
+	setDefault(&o.Delivery.RetryBase, time.Second)
+	setDefault(&o.Delivery.RetryMax, 5*time.Minute)
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Hub holds one session per node. Its methods may be called concurrently.
+type Hub struct {
+	options  Options
+	upgrader websocket.Upgrader
+
+	mu       sync.Mutex
+	sessions map[string]*session
+	// opening counts the connections that are not sessions yet.
+	opening  int
+	draining bool
+	running  sync.WaitGroup
+}
+
+// New makes a Hub.
+func New(options Options) (*Hub, error) {
+	if err := options.setDefaults(); err != nil {
+		return nil, err
+	}
+	return &Hub{
+		options:  options,
+		sessions: map[string]*session{},
+		upgrader: websocket.Upgrader{
+			HandshakeTimeout: handshakeTimeout,
+			ReadBufferSize:   1024,
+			WriteBufferSize:  4096,
+			WriteBufferPool:  &sync.Pool{},
+			Subprotocols:     []string{protocol.Subprotocol},
+			// An agent is no browser: whatever names an origin is one.
+			CheckOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "" },
+		},
+	}, nil
+}
+
+// NodeState is what the hub knows of a connected node.
+type NodeState struct {
+	SessionID     string
+	ConnectedTime time.Time
+	RemoteAddress string
+	AgentVersion  string
+	BootID        string
+	Summary       delivery.Summary
+}
+
+// Node reports the state of a node; false while it has no session here.
+func (h *Hub) Node(name string) (NodeState, bool) {
+	s := h.session(name)
+	if s == nil {
+		return NodeState{}, false
+	}
+	return s.state()
+}
+
+// Progress reports how far a node is with some keys: the worst of them, and the
+// failures. It is false while the node has no session here.
+func (h *Hub) Progress(name string, keys []object.Key) (delivery.Progress, []delivery.Failure, bool) {
+	s := h.session(name)
+	if s == nil {
+		return delivery.InProgress, nil, false
+	}
+	return s.progress(keys)
+}
+
+// Disconnect ends the session of a node, if it has one. The reason is told to it.
+func (h *Hub) Disconnect(name, reason string) {
+	if s := h.session(name); s != nil {
+		s.end(protocol.CloseRefused, reason)
+	}
+}
+
+// Sessions counts the nodes with a session.
+func (h *Hub) Sessions() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sessions)
+}
+
+func (h *Hub) session(name string) *session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sessions[name]
+}
+
+// reserve takes a place for a connection of the node.
+func (h *Hub) reserve(name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return &Refusal{Status: http.StatusServiceUnavailable, Message: "the hub is shutting down", RetryAfter: time.Second}
+	}
+	if h.sessions[name] == nil && len(h.sessions)+h.opening >= h.options.MaxNodes {
+		return &Refusal{
+			Status:     http.StatusServiceUnavailable,
+			Message:    fmt.Sprintf("the hub is full: it serves at most %d nodes", h.options.MaxNodes),
+			RetryAfter: time.Minute,
+		}
+	}
+	h.opening++
+	h.running.Add(1)
+	return nil
+}
+
+func (h *Hub) unreserve() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opening--
+	h.running.Done()
+}
+
+// enter makes s the session of its node, and returns the keys that the node should
+// hold. An older session of the node ends: of two connections of one machine the
+// newer is the one that works.
+func (h *Hub) enter(s *session) []object.Key {
+	h.mu.Lock()
+	old := h.sessions[s.name]
+	h.sessions[s.name] = s
+	keys := h.options.Index.Attach(s.name, s)
+	draining := h.draining
+	sessionsGauge.Set(float64(len(h.sessions)))
+	h.mu.Unlock()
+	if old != nil {
+		old.end(protocol.CloseSuperseded, "the node has opened a newer session")
+	}
+	if draining {
+		s.drain()
+	}
+	return keys
+}
+
+func (h *Hub) leave(s *session) {
+	h.options.Index.Detach(s.name, s)
+	h.mu.Lock()
+	current := h.sessions[s.name] == s
+	if current {
+		delete(h.sessions, s.name)
+	}
+	sessionsGauge.Set(float64(len(h.sessions)))
+	h.mu.Unlock()
+	if current {
+		h.options.Observer.OnNodeEvent(s.name)
+	}
+}
+
+// Drain refuses new connections, asks the nodes to go elsewhere, and returns when all
+// sessions have ended or the drain timeout has made them end.
+func (h *Hub) Drain() {
+	h.mu.Lock()
+	h.draining = true
+	sessions := make([]*session, 0, len(h.sessions))
+	for _, s := range h.sessions {
+		sessions = append(sessions, s)
+	}
+	h.mu.Unlock()
+	for _, s := range sessions {
+		s.drain()
+	}
+	gone := make(chan struct{})
+	go func() { h.running.Wait(); close(gone) }()
+	select {
+	case <-gone:
+		return
+	case <-time.After(h.options.DrainTimeout):
+	}
+	for _, s := range sessions {
+		s.end(protocol.CloseDraining, "the hub is shutting down")
+	}
+	<-gone
+}

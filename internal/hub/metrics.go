@@ -1,0 +1,54 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hub
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+var (
+	sessionsGauge = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "edgesync_hub_sessions", Help: "Nodes that have a session with this manager.",
+	})
+	refusals = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "edgesync_hub_refused_connections_total",
+		Help: "Connections that were refused or ended because of what the node sent, by cause.",
+	}, []string{"cause"})
+	puts = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "edgesync_hub_puts_total", Help: "Objects sent to nodes.",
+	})
+	deletes = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "edgesync_hub_deletes_total", Help: "Deletions and releases sent to nodes.",
+	})
+	persisted = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "edgesync_hub_persisted_total", Help: "Objects and deletions that nodes have acknowledged as persisted.",
+	})
+	nacks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "edgesync_hub_nacks_total", Help: "Objects that nodes refused, by code.",
+	}, []string{"code"})
+	sent = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "edgesync_hub_sent_bytes_total", Help: "Bytes of the frames sent to nodes.",
+	})
+	received = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "edgesync_hub_received_bytes_total", Help: "Bytes of the frames received from nodes.",
+	})
+)
+
+func init() {
+	metrics.Registry.MustRegister(sessionsGauge, refusals, puts, deletes, persisted, nacks, sent, received)
+}

@@ -1,0 +1,187 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hub
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/edgesync/edgesync/internal/delivery"
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/patient"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+const (
+	// keptBuffer is the largest read buffer that is kept from frame to frame.
+	keptBuffer = 4 << 10
+	// farewellTimeout bounds how long the end of a session may take.
+	farewellTimeout = 500 * time.Millisecond
+	// maxCloseReason is what a WebSocket close frame has room for.
+	maxCloseReason = 123
+)
+
+// wire carries frames to and from one agent. One goroutine may read while another writes.
+type wire struct {
+	conn   *websocket.Conn
+	socket *patient.Conn
+	buffer bytes.Buffer
+}
+
+type inventory map[object.Key]delivery.Held
+
+func (w *wire) read() ([]*pb.AgentMessage, error) {
+	kind, reader, err := w.conn.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	if kind != websocket.BinaryMessage {
+		return nil, fmt.Errorf("%w: a frame that is not binary", delivery.ErrProtocol)
+	}
+	defer w.shrink()
+	if _, err := w.buffer.ReadFrom(reader); err != nil {
+		return nil, err
+	}
+	received.Add(float64(w.buffer.Len()))
+	return protocol.DecodeAgent(w.buffer.Bytes())
+}
+
+// shrink empties the buffer; between frames an idle session holds little memory.
+func (w *wire) shrink() {
+	if w.buffer.Cap() > keptBuffer {
+		w.buffer = bytes.Buffer{}
+	}
+	w.buffer.Reset()
+}
+
+func (w *wire) write(messages ...*pb.HubMessage) error {
+	frame, err := protocol.EncodeHub(messages...)
+	if err != nil {
+		return fmt.Errorf("encode a frame: %w", err)
+	}
+	sent.Add(float64(len(frame)))
+	return w.conn.WriteMessage(websocket.BinaryMessage, frame)
+}
+
+// close says why the connection ends, as far as that can be said soon, and ends it.
+func (w *wire) close(code int, reason string) {
+	w.socket.Expire(farewellTimeout)
+	if len(reason) > maxCloseReason {
+		reason = reason[:maxCloseReason]
+	}
+	message := websocket.FormatCloseMessage(code, string(bytes.ToValidUTF8([]byte(reason), nil)))
+	_ = w.conn.WriteControl(websocket.CloseMessage, message, time.Now().Add(farewellTimeout))
+	_ = w.conn.Close()
+}
+
+// readHello reads the first frame, which is one Hello.
+func (w *wire) readHello() (*pb.Hello, error) {
+	w.conn.SetReadLimit(protocol.MaxAgentFrameBytes)
+	w.socket.Expire(handshakeTimeout)
+	messages, err := w.read()
+	if err != nil {
+		return nil, err
+	}
+	if len(messages) != 1 || messages[0].GetHello() == nil {
+		return nil, fmt.Errorf("%w: the first frame is not a Hello", delivery.ErrProtocol)
+	}
+	hello := messages[0].GetHello()
+	return hello, negotiate(hello)
+}
+
+// readInventory reads Inventory messages, if any are to come, until the last one.
+func (w *wire) readInventory(any bool) (inventory, error) {
+	w.socket.SetPatience(inventoryTimeout)
+	held := inventory{}
+	for last := !any; !last; {
+		messages, err := w.read()
+		if err != nil {
+			return nil, err
+		}
+		for _, message := range messages {
+			part := message.GetInventory()
+			if part == nil || last {
+				return nil, fmt.Errorf("%w: something else in the place of the inventory", delivery.ErrProtocol)
+			}
+			if last, err = held.add(part); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return held, nil
+}
+
+func (i inventory) add(part *pb.Inventory) (last bool, err error) {
+	for _, entry := range part.GetEntries() {
+		state, _, err := stateFromPB(entry.GetState())
+		if err != nil {
+			return false, err
+		}
+		i[protocol.KeyFromPB(entry.GetKey())] = delivery.Held{
+			Holding: object.Holding{
+				UID:     entry.GetUid(),
+				Version: entry.GetVersion(),
+				Digest:  object.Digest(entry.GetDigest()),
+				Retain:  entry.GetRetain(),
+			},
+			State:   state,
+			Message: entry.GetMessage(),
+		}
+	}
+	if len(i) > protocol.MaxInventory {
+		return false, fmt.Errorf("%w: an inventory of more than %d objects", delivery.ErrProtocol, protocol.MaxInventory)
+	}
+	return part.GetLast(), nil
+}
+
+func (i inventory) markForeign() {
+	for key, held := range i {
+		held.Foreign = true
+		i[key] = held
+	}
+}
+
+func applied(holding object.Holding) delivery.Held {
+	return delivery.Held{Holding: holding, State: delivery.Applied}
+}
+
+var errState = errors.New("an apply state that does not fit here")
+
+// stateFromPB converts an apply state. removed is the state that nothing is held in.
+func stateFromPB(state pb.ApplyState) (s delivery.State, removed bool, err error) {
+	switch state {
+	case pb.ApplyState_APPLY_STATE_PENDING:
+		return delivery.Pending, false, nil
+	case pb.ApplyState_APPLY_STATE_APPLIED:
+		return delivery.Applied, false, nil
+	case pb.ApplyState_APPLY_STATE_FAILED:
+		return delivery.ApplyFailed, false, nil
+	case pb.ApplyState_APPLY_STATE_REMOVING:
+		return delivery.Removing, false, nil
+	case pb.ApplyState_APPLY_STATE_REMOVE_FAILED:
+		return delivery.RemoveFailed, false, nil
+	case pb.ApplyState_APPLY_STATE_REMOVED:
+		return 0, true, nil
+	default:
+		return 0, false, fmt.Errorf("%w: %w", delivery.ErrProtocol, errState)
+	}
+}

@@ -1,0 +1,172 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hub
+
+import (
+	"time"
+
+	"github.com/edgesync/edgesync/internal/delivery"
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+// writeLoop sends what the delivery gives until the session ends, and closes the connection.
+func (s *session) writeLoop() error {
+	defer func() {
+		s.end(closeNormal, "")
+		s.wire.close(s.ending.code, s.ending.reason)
+	}()
+	drained := false
+	for {
+		if draining := s.absorb(); draining {
+			if !drained {
+				drained = true
+				if err := s.wire.write(s.drainMessage()); err != nil {
+					return err
+				}
+			}
+		} else if err := s.flush(); err != nil {
+			return err
+		}
+		if !s.sleep() {
+			return nil
+		}
+	}
+}
+
+// sleep waits until there is something to do; false if the session is to end.
+func (s *session) sleep() bool {
+	var delay <-chan time.Time
+	s.mu.Lock()
+	at, delayed := s.node.Wake()
+	s.mu.Unlock()
+	if delayed {
+		timer := time.NewTimer(time.Until(at))
+		defer timer.Stop()
+		delay = timer.C
+	}
+	select {
+	case <-s.done:
+		return false
+	case <-s.wake:
+		return true
+	case <-delay:
+		return true
+	}
+}
+
+// absorb looks up what the index has told of, and gives it to the delivery. It
+// reports whether the session is draining.
+func (s *session) absorb() (draining bool) {
+	s.changed.Lock()
+	keys, recheck, draining := s.changed.keys, s.changed.recheck, s.changed.draining
+	s.changed.keys, s.changed.recheck = nil, false
+	s.changed.Unlock()
+
+	index := s.hub.options.Index
+	changes := make([]delivery.Change, 0, len(keys))
+	for key, bulk := range keys {
+		changes = append(changes, delivery.Change{Key: key, Want: index.Lookup(s.name, key), Bulk: bulk})
+	}
+	approval := ""
+	if recheck {
+		settings, _ := index.Node(s.name)
+		approval = settings.Approval
+		for _, key := range s.unsettled() {
+			changes = append(changes, delivery.Change{Key: key, Want: index.Lookup(s.name, key), Bulk: true})
+		}
+	}
+	if len(changes) > 0 || approval != "" {
+		s.desire(changes, approval)
+	}
+	return draining
+}
+
+func (s *session) unsettled() []object.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.node.Unsettled()
+}
+
+func (s *session) desire(changes []delivery.Change, approval string) {
+	s.mu.Lock()
+	now := time.Now()
+	s.node.Desire(now, changes)
+	s.node.Approve(now, approval)
+	waits := s.node.Waits()
+	s.mu.Unlock()
+	for _, wait := range waits {
+		s.hub.options.Index.Await(s.name, wait.Key, wait.Version)
+	}
+	keys := make([]object.Key, 0, len(changes))
+	for _, change := range changes {
+		keys = append(keys, change.Key)
+	}
+	s.hub.options.Observer.OnProgress(s.name, keys)
+}
+
+// flush sends all that may be sent now.
+func (s *session) flush() error {
+	for {
+		s.mu.Lock()
+		messages := s.node.Next(time.Now(), frameMessages, frameBytes)
+		s.mu.Unlock()
+		if len(messages) == 0 {
+			return nil
+		}
+		frame := make([]*pb.HubMessage, 0, len(messages))
+		for _, message := range messages {
+			frame = append(frame, messageToPB(message))
+		}
+		if err := s.wire.write(frame...); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) drainMessage() *pb.HubMessage {
+	return &pb.HubMessage{Body: &pb.HubMessage_Drain{Drain: &pb.Drain{
+		DeadlineMs: uint32(s.hub.options.DrainTimeout.Milliseconds()),
+	}}}
+}
+
+func messageToPB(message delivery.Message) *pb.HubMessage {
+	switch m := message.(type) {
+	case delivery.Put:
+		puts.Inc()
+		return &pb.HubMessage{Body: &pb.HubMessage_Put{Put: &pb.Put{
+			Sequence:   m.Sequence,
+			Key:        protocol.KeyToPB(m.Object.Key),
+			Uid:        m.Object.UID,
+			Version:    m.Object.Version,
+			ApiVersion: m.Object.APIVersion,
+			Resource:   m.Object.Resource,
+			Encoding:   pb.Encoding_ENCODING_JSON,
+			Payload:    m.Object.Payload,
+			Force:      m.Force,
+			Retain:     m.Retain,
+		}}}
+	case delivery.Delete:
+		deletes.Inc()
+		return &pb.HubMessage{Body: &pb.HubMessage_Delete{Delete: &pb.Delete{
+			Sequence: m.Sequence, Key: protocol.KeyToPB(m.Key), Uid: m.UID, Release: m.Release,
+		}}}
+	default:
+		return &pb.HubMessage{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{}}}
+	}
+}
