@@ -1,0 +1,116 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package config
+
+import (
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func TestInstallAgainChangesNothing(t *testing.T) {
+	g := NewWithT(t)
+	out, err := kubectl("", "apply", "-k", "default")
+	g.Expect(err).NotTo(HaveOccurred(), out)
+	for line := range strings.Lines(out) {
+		g.Expect(line).To(HaveSuffix(" unchanged\n"))
+	}
+}
+
+func TestSamplesApply(t *testing.T) {
+	g := NewWithT(t)
+	out, err := kubectl("", "apply", "--dry-run=server", "-k", "samples")
+	g.Expect(err).NotTo(HaveOccurred(), out)
+}
+
+func TestManagerReadsWhatIsAggregated(t *testing.T) {
+	g := NewWithT(t)
+	g.Eventually(func() ([]rbacv1.PolicyRule, error) {
+		var role rbacv1.ClusterRole
+		err := cluster.admin.Get(t.Context(), client.ObjectKey{Name: "edgesync-manager-objects"}, &role)
+		return role.Rules, err
+	}).WithTimeout(deadline).Should(ContainElement(HaveField("Resources", ContainElement("configmaps"))))
+
+	out, err := kubectl("", "auth", "can-i", "list", "secrets", "--all-namespaces",
+		"--as=system:serviceaccount:edgesync-system:edgesync-controller-manager")
+	g.Expect(err).To(HaveOccurred(), "the manager reads Secrets without being given them")
+	g.Expect(out).To(HavePrefix("no"))
+}
+
+// A type error in an expression is only reported in the policy's status.
+func TestPoliciesPassTheTypeCheck(t *testing.T) {
+	g := NewWithT(t)
+	for _, name := range []string{"edgesync-sync-authors", "edgesync-sync-authors-custom-resources"} {
+		var policy admissionregistrationv1.ValidatingAdmissionPolicy
+		g.Eventually(func() (*admissionregistrationv1.TypeChecking, error) {
+			err := cluster.admin.Get(t.Context(), client.ObjectKey{Name: name}, &policy)
+			return policy.Status.TypeChecking, err
+		}).WithTimeout(deadline).ShouldNot(BeNil(), name)
+		g.Expect(policy.Status.TypeChecking.ExpressionWarnings).To(BeEmpty(), name)
+	}
+}
+
+func TestPrinterColumns(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	out, err := kubectl(`
+apiVersion: sync.edgesync.io/v1alpha1
+kind: EdgeNode
+metadata: {name: columns}
+---
+apiVersion: sync.edgesync.io/v1alpha1
+kind: ObjectSync
+metadata: {name: columns, namespace: default}
+spec: {objectRef: {apiVersion: v1, kind: ConfigMap, name: settings}, nodeName: columns}
+---
+apiVersion: sync.edgesync.io/v1alpha1
+kind: ClusterObjectSync
+metadata: {name: columns}
+spec: {objectRef: {apiVersion: v1, kind: Namespace, name: shop}, nodeName: columns}
+`, "apply", "-f", "-")
+	g.Expect(err).NotTo(HaveOccurred(), out)
+
+	node, sync := `
+{"status": {"objects": {"desired": 4, "held": 3, "pending": 2, "failed": 1}, "agentVersion": "v1.2.3", "conditions": [
+ {"type": "Connected", "status": "True", "reason": "Connected", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+ {"type": "Synced", "status": "False", "reason": "Progressing", "message": "2 to go", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}`, `
+{"status": {"desired": 10, "synced": 4, "pending": 3, "failed": 2, "offline": 1, "conditions": [
+ {"type": "Synced", "status": "False", "reason": "Failed", "message": "disk full", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}`
+	for _, c := range []struct{ resource, status, header, row string }{
+		{"en", node, "NAME CONNECTED SYNCED DESIRED HELD PENDING FAILED VERSION AGE", "columns True False 4 3 2 1 v1.2.3"},
+		{"osync", sync, "NAME DESIRED SYNCED PENDING FAILED OFFLINE STATUS AGE", "columns 10 4 3 2 1 Failed"},
+		{"cosync", sync, "NAME DESIRED SYNCED PENDING FAILED OFFLINE STATUS AGE", "columns 10 4 3 2 1 Failed"},
+	} {
+		out, err := kubectl("", "patch", c.resource, "columns", "--subresource=status", "--type=merge", "--patch="+c.status)
+		g.Expect(err).NotTo(HaveOccurred(), out)
+		out, err = kubectl("", "get", c.resource, "columns")
+		g.Expect(err).NotTo(HaveOccurred(), out)
+		lines := strings.Split(out, "\n")
+		g.Expect(strings.Join(strings.Fields(lines[0]), " ")).To(Equal(c.header), c.resource)
+		g.Expect(strings.Join(strings.Fields(lines[1]), " ")).To(HavePrefix(c.row+" "), c.resource)
+	}
+	out, err = kubectl("", "get", "edgesync", "-o", "name")
+	g.Expect(err).NotTo(HaveOccurred(), out)
+	g.Expect(out).To(And(
+		ContainSubstring("objectsync.sync.edgesync.io/columns"),
+		ContainSubstring("clusterobjectsync.sync.edgesync.io/columns"),
+		ContainSubstring("edgenode.sync.edgesync.io/columns")))
+}
