@@ -115,8 +115,9 @@ func (h *Hub) serve(name, address string, w *wire) {
 	keys := h.enter(s)
 	defer h.leave(s)
 	if err := s.open(hello, keys); err != nil {
-		log.Info("Ended a connection before its session began", "reason", err.Error())
-		w.close(protocol.CloseProtocol, err.Error())
+		s.end(protocol.CloseProtocol, err.Error())
+		log.Info("Ended a connection before its session began", "reason", s.ending.reason)
+		w.close(s.ending.code, s.ending.reason)
 		return
 	}
 	log.Info("Node connected", "agentVersion", s.agentVersion)
