@@ -70,6 +70,9 @@ func VerifyPinned(chain []*x509.Certificate, hash, host string, now time.Time) (
 	if len(chain) == 0 {
 		return nil, errors.New("the server presented no certificate")
 	}
+	if host == "" { // Verify would then skip the check of the host
+		return nil, errors.New("there is no host name to check the certificate of the server against")
+	}
 	ca, err := findPinned(chain[1:], hash)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,186 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package pki
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestIssueServer(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ca := newCA(t)
+
+	cert, err := ca.IssueServer([]string{"hub.example.com", "*.edge.example.com", "10.0.0.1", "::1"}, time.Hour, now)
+
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(cert.Leaf.DNSNames).To(Equal([]string{"hub.example.com", "*.edge.example.com"}))
+	g.Expect(cert.Leaf.IPAddresses).To(HaveLen(2))
+	g.Expect(cert.Leaf.ExtKeyUsage).To(Equal([]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}))
+	g.Expect(cert.Certificate).To(HaveLen(2))
+	g.Expect(cert.Certificate[1]).To(Equal(ca.cert.Raw))
+	for _, hosts := range [][]string{nil, {""}, {"a b"}, {"https://hub"}, {"hub:8443"}, {"*"}} {
+		_, err := ca.IssueServer(hosts, time.Hour, now)
+		g.Expect(err).To(HaveOccurred(), "%q", hosts)
+	}
+}
+
+func TestServingCertificateRenewsItself(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	clock := &manualClock{now: now}
+	ca := newCA(t)
+	serving, err := NewServingCertificate(ca, []string{"hub"}, 90*time.Hour, clock.Now)
+	g.Expect(err).NotTo(HaveOccurred())
+	serial := func() string {
+		cert, err := serving.GetCertificate(nil)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(clock.Now()).To(BeTemporally("<", cert.Leaf.NotAfter))
+		return cert.Leaf.SerialNumber.String()
+	}
+	first := serial()
+
+	clock.advance(59 * time.Hour)
+	g.Expect(serial()).To(Equal(first))
+	clock.advance(time.Hour + time.Minute)
+	second := serial()
+	g.Expect(second).NotTo(Equal(first))
+	g.Expect(serial()).To(Equal(second))
+
+	// Past the end of the CA there is nothing left to serve with.
+	clock.advance(CALifetime)
+	_, err = serving.GetCertificate(nil)
+	g.Expect(err).To(MatchError(ContainSubstring("CA expired")))
+}
+
+func TestNewServingCertificateRefusesHostsAtStart(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	_, err := NewServingCertificate(newCA(t), []string{"not a host"}, ServerLifetime, time.Now)
+	g.Expect(err).To(MatchError(ContainSubstring("not a host")))
+}
+
+type manualClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *manualClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *manualClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// handshake connects a client to a server and returns the names that the server has
+// verified, or the error of whichever side refused.
+func handshake(t *testing.T, server, client *tls.Config) ([]*x509.Certificate, error) {
+	t.Helper()
+	near, far := net.Pipe()
+	type result struct {
+		peer []*x509.Certificate
+		err  error
+	}
+	done := make(chan result)
+	go func() {
+		conn := tls.Server(far, server)
+		defer conn.Close()
+		err := conn.Handshake()
+		if err == nil {
+			_, err = conn.Write([]byte("x"))
+		}
+		done <- result{conn.ConnectionState().PeerCertificates, err}
+	}()
+	conn := tls.Client(near, client)
+	defer conn.Close()
+	// In TLS 1.3 a client learns only by reading that it was refused.
+	_, clientErr := io.ReadFull(conn, make([]byte, 1))
+	conn.Close()
+	serverSide := <-done
+	return serverSide.peer, errors.Join(serverSide.err, clientErr)
+}
+
+func TestServerTLSConfig(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	clock := func() time.Time { return now }
+	ca, evil := newCA(t), newCA(t)
+	serving, err := NewServingCertificate(ca, []string{"hub"}, time.Hour, clock)
+	g.Expect(err).NotTo(HaveOccurred())
+	server := ServerTLSConfig(ca, serving)
+	server.Time = clock
+	node := func(ca *CA, lifetime time.Duration, at time.Time) tls.Certificate {
+		key := newKey(t)
+		cert, err := ca.IssueNode("edge-1", key.Public(), lifetime, at)
+		g.Expect(err).NotTo(HaveOccurred())
+		return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
+	}
+	hub, err := ca.IssueServer([]string{"hub"}, time.Hour, now)
+	g.Expect(err).NotTo(HaveOccurred())
+
+	tests := map[string]struct {
+		present []tls.Certificate
+		maximum uint16
+		refused bool
+		peers   int
+	}{
+		"no certificate":            {},
+		"node":                      {present: []tls.Certificate{node(ca, time.Hour, now)}, peers: 1},
+		"node of another CA":        {present: []tls.Certificate{node(evil, time.Hour, now)}, refused: true},
+		"expired":                   {present: []tls.Certificate{node(ca, time.Hour, now.Add(-3*time.Hour))}, refused: true},
+		"the hub's own as a node's": {present: []tls.Certificate{*hub}, refused: true},
+		"TLS 1.2":                   {maximum: tls.VersionTLS12, refused: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			client := &tls.Config{RootCAs: ca.Pool(), ServerName: "hub", Time: clock, MaxVersion: test.maximum,
+				// Unlike Certificates, this presents the certificate whatever CA the server asks for.
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+					if len(test.present) == 0 {
+						return &tls.Certificate{}, nil
+					}
+					return &test.present[0], nil
+				}}
+			peers, err := handshake(t, server, client)
+			if test.refused {
+				g.Expect(err).To(HaveOccurred())
+				return
+			}
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(peers).To(HaveLen(test.peers))
+		})
+	}
+}
