@@ -1,0 +1,79 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package link
+
+import "time"
+
+const (
+	// firstDelay bounds the first delay after a session was lost; every further
+	// failure doubles it.
+	firstDelay = 500 * time.Millisecond
+	// DefaultMaxDelay is where the doubling ends unless configured otherwise.
+	DefaultMaxDelay = 60 * time.Second
+	// settled is how long a session must have lasted to count as a success: a hub
+	// that welcomes and fails at once is not dialled ever faster.
+	settled = 10 * time.Second
+	// supersededDelay keeps two agents with one identity from taking the session
+	// from each other all the time.
+	supersededDelay = 30 * time.Second
+	// maxRetryAfter bounds what a hub may ask for.
+	maxRetryAfter = 10 * time.Minute
+)
+
+// backoff decides how long to wait before the next attempt: exponential with full
+// jitter, so that the agents of a hub that died do not come back together. It has
+// no clock; random returns numbers in [0,1).
+type backoff struct {
+	max      time.Duration
+	random   func() float64
+	failures int
+}
+
+func (b *backoff) next(end ending) time.Duration {
+	if end.lasted >= settled {
+		b.failures = 0
+	}
+	switch end.cause {
+	case superseded:
+		return supersededDelay + b.upTo(supersededDelay)
+	case drained:
+		b.failures = 0
+		return b.upTo(2 * firstDelay)
+	}
+	ceiling := b.ceiling()
+	b.failures++
+	if end.retryAfter > 0 {
+		wanted := min(end.retryAfter, maxRetryAfter)
+		return wanted + b.upTo(max(ceiling, wanted/2))
+	}
+	return b.upTo(ceiling)
+}
+
+func (b *backoff) ceiling() time.Duration {
+	ceiling := firstDelay
+	for range b.failures {
+		if ceiling >= b.max {
+			break
+		}
+		ceiling *= 2
+	}
+	return min(ceiling, b.max)
+}
+
+func (b *backoff) upTo(limit time.Duration) time.Duration {
+	return time.Duration(b.random() * float64(limit))
+}

@@ -1,0 +1,216 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package link
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/edgesync/edgesync/internal/protocol"
+)
+
+const (
+	// handshakeTimeout bounds everything from the first packet to the open WebSocket.
+	handshakeTimeout = 10 * time.Second
+	// welcomeTimeout bounds the silence before the hub's Welcome.
+	welcomeTimeout = 30 * time.Second
+	// farewellTimeout bounds the writing of what is left when a session ends.
+	farewellTimeout = time.Second
+	// keptBuffer is the largest read buffer that is kept from frame to frame.
+	keptBuffer = 1 << 20
+)
+
+// socket is a net.Conn that fails when no byte moves for a while. Silence is counted
+// in bytes and not in messages, so that a large message on a thin link is no silence.
+type socket struct {
+	net.Conn
+	patience atomic.Int64
+}
+
+func (s *socket) setPatience(d time.Duration) { s.patience.Store(int64(d)) }
+
+// expire makes everything fail that is not done within d.
+func (s *socket) expire(d time.Duration) {
+	s.setPatience(d)
+	_ = s.SetDeadline(time.Now().Add(d))
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	if patience := s.patience.Load(); patience > 0 {
+		if err := s.SetReadDeadline(time.Now().Add(time.Duration(patience))); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.Conn.Read(p)
+	return n, withoutSource(err)
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	if patience := s.patience.Load(); patience > 0 {
+		if err := s.SetWriteDeadline(time.Now().Add(time.Duration(patience))); err != nil {
+			return 0, err
+		}
+	}
+	n, err := s.Conn.Write(p)
+	return n, withoutSource(err)
+}
+
+// withoutSource takes the local port out of an error: it differs every time, and with
+// it the reason for which the agent says that it is not connected.
+func withoutSource(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		op.Source = nil
+	}
+	return err
+}
+
+// wire carries frames. One goroutine may read while another writes.
+type wire struct {
+	ws     *websocket.Conn
+	socket *socket
+	buffer bytes.Buffer
+}
+
+// dial opens a WebSocket to the hub at base, an https URL. An answer that is not one
+// is a *refusal.
+func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
+	target, err := syncURL(base)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	var raw *socket
+	release := func() bool { return true }
+	dialer := websocket.Dialer{
+		HandshakeTimeout: handshakeTimeout,
+		Proxy:            http.ProxyFromEnvironment,
+		Subprotocols:     []string{protocol.Subprotocol},
+		TLSClientConfig:  config,
+		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			// The dialer does not heed ctx while it waits for the hub's answer.
+			release = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+			raw = &socket{Conn: conn}
+			return raw, nil
+		},
+	}
+	ws, response, err := dialer.DialContext(ctx, target, nil)
+	release()
+	if errors.Is(err, websocket.ErrBadHandshake) {
+		body, _ := io.ReadAll(response.Body)
+		return nil, refusalFrom(response, body)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", base, err)
+	}
+	if ws.Subprotocol() != protocol.Subprotocol {
+		_ = ws.Close()
+		return nil, fmt.Errorf("%w: %s does not speak %s", errProtocol, base, protocol.Subprotocol)
+	}
+	ws.SetReadLimit(protocol.MaxHubFrameBytes)
+	raw.setPatience(welcomeTimeout)
+	return &wire{ws: ws, socket: raw}, nil
+}
+
+// syncURL makes the address of the sync endpoint from the hub's https URL.
+func syncURL(base string) (string, error) {
+	target, err := ParseHubURL(base)
+	if err != nil {
+		return "", err
+	}
+	target.Scheme = "wss"
+	return target.JoinPath(protocol.SyncPath).String(), nil
+}
+
+// ParseHubURL parses the address of a hub: https://host[:port], with nothing after it.
+func ParseHubURL(address string) (*url.URL, error) {
+	target, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("the hub's address: %w", err)
+	}
+	bare := url.URL{Scheme: target.Scheme, Host: target.Host}
+	if target.Scheme != "https" || target.Hostname() == "" || (target.Path != "" && target.Path != "/") {
+		return nil, fmt.Errorf("the hub's address %q is not of the form https://host:port", address)
+	}
+	if target.User != nil || target.RawQuery != "" || target.Fragment != "" {
+		return nil, fmt.Errorf("the hub's address %q is not of the form https://host:port", bare.String())
+	}
+	return &bare, nil
+}
+
+// read returns the payload of the next frame. It is valid until the next call.
+func (w *wire) read() ([]byte, error) {
+	kind, reader, err := w.ws.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	if kind != websocket.BinaryMessage {
+		return nil, fmt.Errorf("%w: a frame that is not binary", errProtocol)
+	}
+	if w.buffer.Cap() > keptBuffer {
+		w.buffer = bytes.Buffer{}
+	}
+	w.buffer.Reset()
+	if _, err := w.buffer.ReadFrom(reader); err != nil {
+		return nil, err
+	}
+	return w.buffer.Bytes(), nil
+}
+
+func (w *wire) write(frame []byte) error {
+	return w.ws.WriteMessage(websocket.BinaryMessage, frame)
+}
+
+func (w *wire) ping() error {
+	return w.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(welcomeTimeout))
+}
+
+// setHeartbeat gives the hub up after two and a half periods of silence.
+func (w *wire) setHeartbeat(period time.Duration) {
+	w.socket.setPatience(period * 5 / 2)
+}
+
+// close ends the connection; why tells the hub.
+func (w *wire) close(why error) {
+	code, reason := websocket.CloseGoingAway, ""
+	if errors.Is(why, errProtocol) || errors.Is(why, protocol.ErrMalformed) {
+		code, reason = websocket.CloseProtocolError, why.Error()
+	}
+	const maxReason = 123 // what a control frame has room for
+	if len(reason) > maxReason {
+		reason = oneLine(reason[:maxReason])
+	}
+	w.socket.expire(farewellTimeout)
+	message := websocket.FormatCloseMessage(code, reason)
+	_ = w.ws.WriteControl(websocket.CloseMessage, message, time.Now().Add(farewellTimeout))
+	_ = w.ws.Close()
+}

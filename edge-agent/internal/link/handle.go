@@ -1,0 +1,167 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package link
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+// handle takes over messages in their order. Puts and deletes that follow one another
+// become durable together.
+func (s *session) handle(messages []*pb.HubMessage) error {
+	pending := s.newBatch()
+	for _, message := range messages {
+		if err := s.advance(message); err != nil {
+			return err
+		}
+		var err error
+		switch body := message.GetBody().(type) {
+		case *pb.HubMessage_Put:
+			err = pending.put(body.Put)
+		case *pb.HubMessage_Delete:
+			err = pending.delete(body.Delete)
+		default:
+			if err = s.commit(pending); err == nil {
+				pending = s.newBatch()
+				err = s.control(message)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.commit(pending)
+}
+
+// advance checks that message may come now. What follows the Welcome shows that the
+// hub has taken the Hello in; without a NeedInventory it knows what the node holds.
+func (s *session) advance(message *pb.HubMessage) error {
+	next, err := s.phase.after(message)
+	if err != nil {
+		return err
+	}
+	if s.phase == greeted && next == open && message.GetNeedInventory() == nil {
+		s.out.openResults(nil)
+	}
+	s.phase = next
+	return nil
+}
+
+func (s *session) control(message *pb.HubMessage) error {
+	switch body := message.GetBody().(type) {
+	case *pb.HubMessage_Welcome:
+		return s.welcome(body.Welcome)
+	case *pb.HubMessage_NeedInventory:
+		return s.sendInventory()
+	case *pb.HubMessage_Bookmark:
+		return s.bookmark()
+	case *pb.HubMessage_Drain:
+		s.out.finish(&drain{redirect: body.Drain.GetRedirect()})
+	}
+	return nil
+}
+
+func (s *session) welcome(welcome *pb.Welcome) error {
+	if version := welcome.GetProtocolVersion(); version != protocol.Version {
+		return fmt.Errorf("%w: it chose protocol version %d, this agent speaks %d", errProtocol, version, protocol.Version)
+	}
+	s.epoch = welcome.GetClusterEpoch()
+	period := heartbeat(welcome.GetHeartbeatSeconds())
+	s.wire.setHeartbeat(period)
+	s.group.Go(func() error { return s.keepAlive(period) })
+	s.link.connected(s.hub, welcome.GetSession())
+	return nil
+}
+
+// heartbeat is the period that a Welcome asks for, within bounds.
+func heartbeat(seconds uint32) time.Duration {
+	if seconds == 0 {
+		return defaultHeartbeat
+	}
+	return min(time.Duration(seconds)*time.Second, maxHeartbeat)
+}
+
+func (s *session) sendInventory() error {
+	s.out.forgetResults()
+	frames, err := inventory(s.link.config.Store)
+	if err != nil {
+		return err
+	}
+	s.out.openResults(frames)
+	return nil
+}
+
+// bookmark also remembers the hub's cluster: from now on everything held is from there.
+func (s *session) bookmark() error {
+	err := s.link.config.Store.SetClusterEpoch(s.epoch)
+	if errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	s.link.storeFailed(err)
+	s.link.completed()
+	return nil
+}
+
+func (s *session) newBatch() *batch {
+	return &batch{maxObjectBytes: s.link.config.MaxObjectBytes, last: s.sequence}
+}
+
+// commit makes a batch durable, then answers it, then hands it on to be applied.
+func (s *session) commit(b *batch) error {
+	if b.empty() {
+		return nil
+	}
+	outcomes, err := s.link.config.Store.Commit(b.ops)
+	if errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	s.link.storeFailed(err)
+	s.sequence = b.last
+	if err := s.out.acknowledge(b.last, b.nacks(outcomes, err)); err != nil {
+		return err
+	}
+	work, unchanged := b.follow(outcomes)
+	if len(work) > 0 {
+		s.link.config.Apply(work)
+	}
+	return s.reportUnchanged(unchanged)
+}
+
+// reportUnchanged reports the state of objects that the targets will not look at: a
+// delete without work is about something that is gone already.
+func (s *session) reportUnchanged(references []reference) error {
+	for _, ref := range references {
+		if ref.deleted {
+			s.out.report(removed(ref))
+			continue
+		}
+		entry, exists, err := s.link.config.Store.Peek(ref.key)
+		if err != nil {
+			return err
+		}
+		if exists {
+			s.out.report(resultOf(&entry))
+		}
+	}
+	return nil
+}

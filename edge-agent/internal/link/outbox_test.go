@@ -1,0 +1,188 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package link
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// nextMessages decodes the next frame as a hub does.
+func nextMessages(g Gomega, o *outbox, now time.Time) []*pb.AgentMessage {
+	frame, _, err := o.next(now)
+	g.Expect(err).NotTo(HaveOccurred())
+	if frame == nil {
+		return nil
+	}
+	messages, err := protocol.DecodeAgent(frame)
+	g.Expect(err).NotTo(HaveOccurred())
+	return messages
+}
+
+func TestOutboxSendsOneAckForAllThatWaited(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	g.Expect(o.acknowledge(3, nil)).To(Succeed())
+	g.Expect(o.acknowledge(8, []*pb.Nack{reject(5, errors.New("no"))})).To(Succeed())
+
+	messages := nextMessages(g, o, epoch)
+
+	g.Expect(messages).To(HaveLen(2))
+	g.Expect(messages[0].GetNack().GetSequence()).To(BeEquivalentTo(5))
+	g.Expect(messages[1].GetAck().GetCumulative()).To(BeEquivalentTo(8))
+	g.Expect(nextMessages(g, o, epoch)).To(BeEmpty(), "an ack is sent once")
+}
+
+func TestOutboxHoldsTheAckBackUntilAllNacksAreOut(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	const count = 1000 // of a kilobyte each: several frames
+	var nacks []*pb.Nack
+	for i := range count {
+		nacks = append(nacks, reject(uint64(i+1), errors.New(long(protocol.MaxMessageBytes))))
+	}
+	o := newOutbox()
+	g.Expect(o.acknowledge(count, nacks)).To(Succeed())
+
+	seen, frames := 0, 0
+	for acked := false; !acked; frames++ {
+		messages := nextMessages(g, o, epoch)
+		g.Expect(messages).NotTo(BeEmpty())
+		for _, message := range messages {
+			g.Expect(acked).To(BeFalse(), "nothing follows the ack")
+			if message.GetNack() != nil {
+				seen++
+			}
+			acked = message.GetAck() != nil
+		}
+	}
+	g.Expect(seen).To(Equal(count))
+	g.Expect(frames).To(BeNumerically(">", 4))
+}
+
+func TestOutboxBoundsRefusals(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	g.Expect(o.acknowledge(1, make([]*pb.Nack, maxNacks))).To(Succeed())
+	g.Expect(o.acknowledge(2, make([]*pb.Nack, 1))).NotTo(Succeed())
+}
+
+func TestOutboxKeepsTheNewestResultOfAnObject(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.openResults(nil)
+	o.report(result("a", pb.ApplyState_APPLY_STATE_FAILED), result("b", pb.ApplyState_APPLY_STATE_APPLIED))
+	o.report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+
+	messages := nextMessages(g, o, epoch)
+
+	g.Expect(messages).To(HaveLen(1))
+	g.Expect(messages[0].GetApplied().GetResults()).To(ConsistOf(
+		HaveField("State", pb.ApplyState_APPLY_STATE_APPLIED), HaveField("State", pb.ApplyState_APPLY_STATE_APPLIED)))
+}
+
+func TestOutboxGathersResultsForAWhile(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.openResults(nil)
+	o.report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1), "the first goes at once")
+
+	o.report(result("b", pb.ApplyState_APPLY_STATE_APPLIED))
+	frame, wait, err := o.next(epoch.Add(resultsEvery / 4))
+	g.Expect(frame).To(BeNil())
+	g.Expect(wait).To(Equal(resultsEvery * 3 / 4))
+	g.Expect(err).NotTo(HaveOccurred())
+
+	g.Expect(o.acknowledge(1, nil)).To(Succeed())
+	g.Expect(nextMessages(g, o, epoch.Add(resultsEvery/2))).To(ConsistOf(
+		HaveField("Body", BeAssignableToTypeOf(&pb.AgentMessage_Ack{}))), "an ack does not wait")
+	g.Expect(nextMessages(g, o, epoch.Add(resultsEvery))).To(HaveLen(1))
+}
+
+func TestOutboxSplitsManyResults(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.openResults(nil)
+	names := map[string]bool{}
+	for i := range 2 * protocol.MaxEntries {
+		r := result(fmt.Sprintf("object-%d", i), pb.ApplyState_APPLY_STATE_FAILED)
+		r.Message = long(200)
+		names[r.GetKey().GetName()] = true
+		o.report(r)
+	}
+	for now := epoch; len(names) > 0; now = now.Add(resultsEvery) {
+		messages := nextMessages(g, o, now)
+		g.Expect(messages).To(HaveLen(1))
+		for _, r := range messages[0].GetApplied().GetResults() {
+			g.Expect(names).To(HaveKey(r.GetKey().GetName()))
+			delete(names, r.GetKey().GetName())
+		}
+	}
+}
+
+func TestOutboxKeepsResultsUntilTheInventoryIsOut(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.report(result("before", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(nextMessages(g, o, epoch)).To(BeEmpty())
+
+	o.forgetResults()
+	o.report(result("since", pb.ApplyState_APPLY_STATE_APPLIED))
+	o.openResults([][]byte{{1}, {2}})
+
+	for _, want := range []byte{1, 2} {
+		frame, _, err := o.next(epoch)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(frame).To(Equal([]byte{want}))
+	}
+	messages := nextMessages(g, o, epoch)
+	g.Expect(messages).To(HaveLen(1))
+	g.Expect(messages[0].GetApplied().GetResults()).To(HaveExactElements(HaveField("Key.Name", "since")))
+}
+
+func TestOutboxFinishesOnceEverythingIsOut(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.openResults(nil)
+	o.report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1))
+	o.report(result("b", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(o.acknowledge(1, nil)).To(Succeed())
+	o.finish(errStopped)
+
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1), "the ack")
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1), "the result, without waiting")
+	_, _, err := o.next(epoch)
+	g.Expect(err).To(MatchError(errStopped))
+}
