@@ -92,8 +92,10 @@ verify-generated:
 
 .PHONY: verify-modules
 verify-modules:
-	@echo "verify: go.mod is tidy"
-	@go mod tidy -diff || { echo "go.mod or go.sum is not tidy: run go mod tidy" >&2; exit 1; }
+	@for dir in . hack/kube hack/tools hack/tools/lint; do \
+	  echo "verify: $$dir/go.mod is tidy"; \
+	  go mod tidy -C $$dir -diff || { echo "$$dir/go.mod or go.sum is not tidy: run go mod tidy there" >&2; exit 1; }; \
+	done
 
 .PHONY: verify-project
 verify-project: $(TOOLS)/project
