@@ -22,6 +22,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -53,6 +55,24 @@ func TestManagerReadsWhatIsAggregated(t *testing.T) {
 		"--as=system:serviceaccount:edgesync-system:edgesync-controller-manager")
 	g.Expect(err).To(HaveOccurred(), "the manager reads Secrets without being given them")
 	g.Expect(out).To(HavePrefix("no"))
+}
+
+// The namespace enforces the restricted Pod Security Standard.
+func TestManagerPodIsAdmitted(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	deployment := managerDeployment(t)
+	pod := &corev1.Pod{ObjectMeta: deployment.Spec.Template.ObjectMeta, Spec: deployment.Spec.Template.Spec}
+	pod.GenerateName, pod.Namespace = "test-", deployment.Namespace
+	g.Expect(cluster.admin.Create(t.Context(), pod, client.DryRunAll)).To(Succeed())
+}
+
+func managerDeployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	var deployment appsv1.Deployment
+	key := client.ObjectKey{Namespace: "edgesync-system", Name: "edgesync-controller-manager"}
+	NewWithT(t).Expect(cluster.admin.Get(t.Context(), key, &deployment)).To(Succeed())
+	return &deployment
 }
 
 // A type error in an expression is only reported in the policy's status.
