@@ -197,6 +197,7 @@ install: $(TOOLS)/kustomize ## Install the CRDs.
 
 .PHONY: uninstall
 uninstall: $(TOOLS)/kustomize ## Remove the CRDs, and with them every ObjectSync and EdgeNode.
+	@$(delete_syncs)
 	@$(TOOLS)/kustomize build config/crd | "$(KUBECTL)" delete --ignore-not-found -f -
 
 .PHONY: deploy
@@ -205,7 +206,14 @@ deploy: build-installer ## Install everything, with the image IMG.
 
 .PHONY: undeploy
 undeploy: $(TOOLS)/kustomize ## Remove everything that deploy installed.
+	@$(delete_syncs)
 	@$(TOOLS)/kustomize build config/default | "$(KUBECTL)" delete --ignore-not-found -f -
+
+# While the manager still runs: it takes the objects away from the nodes and then the
+# finalizers off, without which the CRDs cannot go.
+delete_syncs = for crd in objectsyncs.sync.edgesync.io clusterobjectsyncs.sync.edgesync.io; do \
+  if "$(KUBECTL)" get crd $$crd >/dev/null 2>&1; then "$(KUBECTL)" delete $$crd --all --all-namespaces; fi; \
+  done
 
 # Tools: built from the modules that hack/tools pins, when missing or when a pin changes.
 
