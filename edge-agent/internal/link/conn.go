@@ -26,11 +26,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
 
@@ -45,41 +45,6 @@ const (
 	keptBuffer = 1 << 20
 )
 
-// socket is a net.Conn that fails when no byte moves for a while. Silence is counted
-// in bytes and not in messages, so that a large message on a thin link is no silence.
-type socket struct {
-	net.Conn
-	patience atomic.Int64
-}
-
-func (s *socket) setPatience(d time.Duration) { s.patience.Store(int64(d)) }
-
-// expire makes everything fail that is not done within d.
-func (s *socket) expire(d time.Duration) {
-	s.setPatience(d)
-	_ = s.SetDeadline(time.Now().Add(d))
-}
-
-func (s *socket) Read(p []byte) (int, error) {
-	if patience := s.patience.Load(); patience > 0 {
-		if err := s.SetReadDeadline(time.Now().Add(time.Duration(patience))); err != nil {
-			return 0, err
-		}
-	}
-	n, err := s.Conn.Read(p)
-	return n, withoutSource(err)
-}
-
-func (s *socket) Write(p []byte) (int, error) {
-	if patience := s.patience.Load(); patience > 0 {
-		if err := s.SetWriteDeadline(time.Now().Add(time.Duration(patience))); err != nil {
-			return 0, err
-		}
-	}
-	n, err := s.Conn.Write(p)
-	return n, withoutSource(err)
-}
-
 // withoutSource takes the local port out of an error: it differs every time, and with
 // it the reason for which the agent says that it is not connected.
 func withoutSource(err error) error {
@@ -92,7 +57,7 @@ func withoutSource(err error) error {
 // wire carries frames. One goroutine may read while another writes.
 type wire struct {
 	ws     *websocket.Conn
-	socket *socket
+	socket *patient.Conn
 	buffer bytes.Buffer
 }
 
@@ -105,7 +70,7 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	var raw *socket
+	var raw *patient.Conn
 	release := func() bool { return true }
 	dialer := websocket.Dialer{
 		HandshakeTimeout: handshakeTimeout,
@@ -119,7 +84,7 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 			}
 			// The dialer does not heed ctx while it waits for the hub's answer.
 			release = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-			raw = &socket{Conn: conn}
+			raw = &patient.Conn{Conn: conn}
 			return raw, nil
 		},
 	}
@@ -130,14 +95,14 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 		return nil, refusalFrom(response, body)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", base, err)
+		return nil, fmt.Errorf("connect to %s: %w", base, withoutSource(err))
 	}
 	if ws.Subprotocol() != protocol.Subprotocol {
 		_ = ws.Close()
 		return nil, fmt.Errorf("%w: %s does not speak %s", errProtocol, base, protocol.Subprotocol)
 	}
 	ws.SetReadLimit(protocol.MaxHubFrameBytes)
-	raw.setPatience(welcomeTimeout)
+	raw.SetPatience(welcomeTimeout)
 	return &wire{ws: ws, socket: raw}, nil
 }
 
@@ -171,7 +136,7 @@ func ParseHubURL(address string) (*url.URL, error) {
 func (w *wire) read() ([]byte, error) {
 	kind, reader, err := w.ws.NextReader()
 	if err != nil {
-		return nil, err
+		return nil, withoutSource(err)
 	}
 	if kind != websocket.BinaryMessage {
 		return nil, fmt.Errorf("%w: a frame that is not binary", errProtocol)
@@ -181,13 +146,13 @@ func (w *wire) read() ([]byte, error) {
 	}
 	w.buffer.Reset()
 	if _, err := w.buffer.ReadFrom(reader); err != nil {
-		return nil, err
+		return nil, withoutSource(err)
 	}
 	return w.buffer.Bytes(), nil
 }
 
 func (w *wire) write(frame []byte) error {
-	return w.ws.WriteMessage(websocket.BinaryMessage, frame)
+	return withoutSource(w.ws.WriteMessage(websocket.BinaryMessage, frame))
 }
 
 func (w *wire) ping() error {
@@ -196,20 +161,30 @@ func (w *wire) ping() error {
 
 // setHeartbeat gives the hub up after two and a half periods of silence.
 func (w *wire) setHeartbeat(period time.Duration) {
-	w.socket.setPatience(period * 5 / 2)
+	patience := period * 5 / 2
+	w.socket.SetPatience(patience)
+	// For the read that is under way.
+	_ = w.socket.SetReadDeadline(time.Now().Add(patience))
+}
+
+// expire has everything fail soon, what is under way included.
+func (w *wire) expire() {
+	w.socket.Expire(farewellTimeout)
+	// A write that begins after this has a deadline too.
+	w.socket.SetPatience(farewellTimeout)
 }
 
 // close ends the connection; why tells the hub.
 func (w *wire) close(why error) {
-	code, reason := websocket.CloseGoingAway, ""
-	if errors.Is(why, errProtocol) || errors.Is(why, protocol.ErrMalformed) {
-		code, reason = websocket.CloseProtocolError, why.Error()
+	code, reason := websocket.CloseGoingAway, why.Error()
+	if errors.Is(why, errProtocol) {
+		code = websocket.CloseProtocolError
 	}
 	const maxReason = 123 // what a control frame has room for
 	if len(reason) > maxReason {
 		reason = oneLine(reason[:maxReason])
 	}
-	w.socket.expire(farewellTimeout)
+	w.expire()
 	message := websocket.FormatCloseMessage(code, reason)
 	_ = w.ws.WriteControl(websocket.CloseMessage, message, time.Now().Add(farewellTimeout))
 	_ = w.ws.Close()

@@ -49,7 +49,7 @@ func (l *Link) hello() (*pb.Hello, error) {
 
 // inventory is the store's content as encoded frames, of which the last is marked.
 // There is always one.
-func inventory(from *store.Store) ([][]byte, error) {
+func inventory(from Store) ([][]byte, error) {
 	var c chunker
 	if err := from.ForEach(func(entry store.Entry) error { return c.add(inventoryEntry(&entry)) }); err != nil {
 		return nil, err

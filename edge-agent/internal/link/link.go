@@ -43,7 +43,7 @@ type Config struct {
 	// and the CA to which the hub must belong. It is called for every attempt.
 	TLS func() (*tls.Config, error)
 	// Store keeps what the hub sends.
-	Store *store.Store
+	Store Store
 	// Apply is called, by one goroutine at a time, with the keys of what has just become
 	// durable. It must not block for long.
 	Apply func(keys []object.Key)
@@ -55,6 +55,17 @@ type Config struct {
 	// MaxDelay bounds the delay between two attempts; 0 means DefaultMaxDelay.
 	MaxDelay time.Duration
 	Log      logr.Logger
+}
+
+// Store is what the link needs of the agent's *store.Store.
+type Store interface {
+	Epoch() string
+	ClusterEpoch() (string, error)
+	SetClusterEpoch(epoch string) error
+	InventoryDigest() (count int, digest object.Digest, err error)
+	ForEach(fn func(store.Entry) error) error
+	Peek(key object.Key) (entry store.Entry, exists bool, err error)
+	Commit(ops []store.Op) ([]store.Outcome, error)
 }
 
 // Status is where a Link stands.

@@ -90,7 +90,7 @@ func (s *session) run(ctx context.Context, hello *pb.Hello) error {
 		s.wire.close(context.Cause(s.alive))
 	})
 	farewell := context.AfterFunc(ctx, func() {
-		s.wire.socket.expire(farewellTimeout)
+		s.wire.expire()
 		s.out.finish(errStopped)
 	})
 	s.group.Go(s.read)
@@ -199,7 +199,7 @@ func (s *session) await(wait time.Duration) bool {
 // preferReadError gives the reader a moment to find out why the hub has hung up: the
 // reason is a better one than that of a failed write.
 func (s *session) preferReadError(err error) error {
-	s.wire.socket.expire(farewellTimeout)
+	s.wire.expire()
 	select {
 	case <-s.readEnded:
 	case <-time.After(farewellTimeout):

@@ -1,0 +1,264 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/gorilla/websocket"
+	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// hub accepts agents over real TLS and leaves the conversation to the test.
+type hub struct {
+	t        *testing.T
+	server   *httptest.Server
+	accepted chan *peer
+
+	mu     sync.Mutex
+	refuse http.HandlerFunc
+}
+
+func newHub(t *testing.T) *hub {
+	t.Helper()
+	h := &hub{t: t, accepted: make(chan *peer, 1)}
+	h.server = httptest.NewTLSServer(h)
+	t.Cleanup(h.server.Close)
+	return h
+}
+
+// refuseWith has the hub answer with handler instead; nil ends that.
+func (h *hub) refuseWith(handler http.HandlerFunc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refuse = handler
+}
+
+func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	refuse := h.refuse
+	h.mu.Unlock()
+	if refuse != nil {
+		refuse(w, r)
+		return
+	}
+	if r.URL.Path != protocol.SyncPath {
+		http.NotFound(w, r)
+		return
+	}
+	upgrader := websocket.Upgrader{Subprotocols: []string{protocol.Subprotocol}}
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		h.t.Errorf("upgrade: %v", err)
+		return
+	}
+	h.accepted <- &peer{t: h.t, conn: conn}
+}
+
+func (h *hub) tls() (*tls.Config, error) {
+	roots := x509.NewCertPool()
+	roots.AddCert(h.server.Certificate())
+	return &tls.Config{RootCAs: roots}, nil
+}
+
+// accept waits for the next agent.
+func (h *hub) accept() *peer {
+	h.t.Helper()
+	select {
+	case p := <-h.accepted:
+		h.t.Cleanup(func() { p.conn.Close() })
+		return p
+	case <-time.After(patience):
+		h.t.Fatal("no agent has connected")
+		return nil
+	}
+}
+
+// greet accepts an agent, reads its Hello and answers with Welcome and more.
+func (h *hub) greet(more ...*pb.HubMessage) (*peer, *pb.Hello) {
+	h.t.Helper()
+	p := h.accept()
+	hello := p.next().GetHello()
+	if hello == nil {
+		h.t.Fatal("the first message is not a Hello")
+	}
+	p.send(append([]*pb.HubMessage{welcome()}, more...)...)
+	return p, hello
+}
+
+// peer is the hub's end of one connection.
+type peer struct {
+	t       *testing.T
+	conn    *websocket.Conn
+	waiting []*pb.AgentMessage
+	frames  int
+}
+
+func (p *peer) send(messages ...*pb.HubMessage) {
+	p.t.Helper()
+	frame, err := protocol.EncodeHub(messages...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.conn.WriteMessage(websocket.BinaryMessage, frame); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// next returns the next message of the agent.
+func (p *peer) next() *pb.AgentMessage {
+	p.t.Helper()
+	for len(p.waiting) == 0 {
+		if err := p.readFrame(); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	message := p.waiting[0]
+	p.waiting = p.waiting[1:]
+	return message
+}
+
+func (p *peer) readFrame() error {
+	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	_, frame, err := p.conn.ReadMessage()
+	if err != nil {
+		return err
+	}
+	p.frames++
+	p.waiting, err = protocol.DecodeAgent(frame)
+	return err
+}
+
+// end reads until the agent ends the connection, and returns how it did.
+func (p *peer) end() error {
+	p.t.Helper()
+	for {
+		if err := p.readFrame(); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *peer) nextAck() uint64 {
+	p.t.Helper()
+	ack := p.next().GetAck()
+	if ack == nil {
+		p.t.Fatal("the next message is not an Ack")
+	}
+	return ack.GetCumulative()
+}
+
+func (p *peer) nextResults() map[string]pb.ApplyState {
+	p.t.Helper()
+	applied := p.next().GetApplied()
+	if applied == nil {
+		p.t.Fatal("the next message is not an Applied")
+	}
+	states := map[string]pb.ApplyState{}
+	for _, r := range applied.GetResults() {
+		states[r.GetKey().GetName()] = r.GetState()
+	}
+	return states
+}
+
+func (p *peer) close(code int, reason string) {
+	_ = p.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(patience))
+	_ = p.conn.Close()
+}
+
+// agent is a running Link with a real store.
+type agent struct {
+	*Link
+	// work is what was given to be applied.
+	work chan []object.Key
+	stop func()
+}
+
+func openStore(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// startAgent runs a Link that never waits between attempts.
+func startAgent(t *testing.T, h *hub, s Store) *agent {
+	t.Helper()
+	a := &agent{work: make(chan []object.Key, 100)}
+	a.Link = New(Config{
+		Hub:            h.server.URL,
+		TLS:            h.tls,
+		Store:          s,
+		Apply:          func(keys []object.Key) { a.work <- keys },
+		AgentVersion:   "v1.2.3",
+		BootID:         "boot-1",
+		MaxObjectBytes: 1 << 20,
+		Log:            logr.Discard(),
+	})
+	a.wait.random = always(0)
+	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer close(done)
+		if err := a.Run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}()
+	a.stop = func() { cancel(); <-done }
+	t.Cleanup(a.stop)
+	return a
+}
+
+// hold puts objects into a store as if a hub had sent them.
+func hold(g Gomega, s *store.Store, objects ...*object.Object) {
+	for _, o := range objects {
+		outcomes, err := s.Commit([]store.Op{{Put: &store.Put{Record: store.Record{Object: *o}}}})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(outcomes).To(HaveExactElements(HaveField("Result", store.Stored)))
+	}
+}
+
+func held(g Gomega, s *store.Store) map[string]string {
+	versions := map[string]string{}
+	g.Expect(s.ForEach(func(e store.Entry) error {
+		versions[e.Name] = e.Version
+		return nil
+	})).To(Succeed())
+	return versions
+}

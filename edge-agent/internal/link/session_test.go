@@ -1,0 +1,398 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package link
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	. "github.com/onsi/gomega"
+	"go.uber.org/goleak"
+
+	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+func TestHelloDeclaresWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	s := openStore(t)
+	hold(g, s, configMap("a", "1"), configMap("b", "1"))
+	g.Expect(s.SetClusterEpoch("cluster-0")).To(Succeed())
+	count, digest, err := s.InventoryDigest()
+	g.Expect(err).NotTo(HaveOccurred())
+	h := newHub(t)
+	startAgent(t, h, s)
+
+	_, hello := h.greet()
+
+	g.Expect(hello.GetProtocolVersions()).To(Equal([]uint32{protocol.Version}))
+	g.Expect(hello.GetAgentVersion()).To(Equal("v1.2.3"))
+	g.Expect(hello.GetBootId()).To(Equal("boot-1"))
+	g.Expect(hello.GetStoreEpoch()).To(Equal(s.Epoch()))
+	g.Expect(hello.GetClusterEpoch()).To(Equal("cluster-0"))
+	g.Expect(hello.GetInventoryCount()).To(BeEquivalentTo(count))
+	g.Expect(hello.GetInventoryDigest()).To(Equal(digest[:]))
+	g.Expect(hello.GetMaxObjectBytes()).To(BeEquivalentTo(1 << 20))
+}
+
+func TestAckComesOnceDurableAndThenTheTargetsWork(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	a := startAgent(t, h, s)
+	p, _ := h.greet(put(1, configMap("a", "1")), put(2, configMap("b", "1")))
+
+	g.Expect(p.nextAck()).To(BeEquivalentTo(2))
+	g.Expect(held(g, s)).To(Equal(map[string]string{"a": "1", "b": "1"}))
+	g.Expect(<-a.work).To(Equal([]object.Key{configMap("a", "1").Key, configMap("b", "1").Key}))
+
+	p.send(del(3, configMap("a", "1")))
+	g.Expect(p.nextAck()).To(BeEquivalentTo(3))
+	g.Expect(<-a.work).To(Equal([]object.Key{configMap("a", "1").Key}))
+
+	a.Report(result("b", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(p.nextResults()).To(Equal(map[string]pb.ApplyState{"b": pb.ApplyState_APPLY_STATE_APPLIED}))
+}
+
+func TestManyObjectsShareFewCommitsAndAcks(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	const count = 2000
+	h, s := newHub(t), openStore(t)
+	a := startAgent(t, h, s)
+	p, _ := h.greet()
+	go func() {
+		for range a.work {
+		}
+	}()
+	for i := range uint64(count) {
+		p.send(put(i+1, configMap(fmt.Sprintf("object-%d", i), "1")))
+	}
+	before := p.frames
+	for p.nextAck() < count {
+	}
+	g.Expect(held(g, s)).To(HaveLen(count))
+	g.Expect(p.frames-before).To(BeNumerically("<", count/2), "frames of acks for %d frames of puts", count)
+	a.stop()
+	close(a.work)
+}
+
+func TestBookmarkCompletesAndRemembersTheCluster(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	a := startAgent(t, h, s)
+	p, _ := h.greet()
+	g.Eventually(a.Status, patience).Should(HaveField("Connected", true))
+	g.Expect(a.Status().Complete).To(BeFalse())
+
+	p.send(bookmark())
+
+	g.Eventually(a.Status, patience).Should(HaveField("Complete", true))
+	g.Expect(s.ClusterEpoch()).To(Equal("cluster-1"))
+	p.close(websocket.CloseInternalServerErr, "oops")
+	h.greet()
+	g.Eventually(a.Status, patience).Should(And(HaveField("Connected", true), HaveField("Complete", false)))
+}
+
+func TestInventoryIsSentWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	a, b := configMap("a", "1"), configMap("b", "2")
+	hold(g, s, a, b)
+	_, err := s.Commit([]store.Op{{Delete: &store.Delete{Key: b.Key, UID: b.UID}}})
+	g.Expect(err).NotTo(HaveOccurred())
+	startAgent(t, h, s)
+	p, _ := h.greet(needInventory())
+
+	inventory := p.next().GetInventory()
+
+	g.Expect(inventory.GetLast()).To(BeTrue())
+	g.Expect(inventory.GetEntries()).To(HaveExactElements(
+		And(HaveField("Key.Name", "a"), HaveField("Uid", a.UID), HaveField("Version", "1"),
+			HaveField("Digest", a.Digest[:]), HaveField("State", pb.ApplyState_APPLY_STATE_PENDING)),
+		And(HaveField("Key.Name", "b"), HaveField("State", pb.ApplyState_APPLY_STATE_REMOVING))))
+}
+
+func TestResultsWaitForTheHubsAnswerToHello(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]*pb.HubMessage{
+		"a bookmark":       bookmark(),
+		"a put":            put(1, configMap("b", "1")),
+		"no inventory yet": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			h, s := newHub(t), openStore(t)
+			hold(g, s, configMap("a", "1"))
+			a := startAgent(t, h, s)
+			p := h.accept()
+			g.Expect(p.next().GetHello()).NotTo(BeNil())
+			// What changes after the snapshot in Hello must reach the hub after it.
+			a.Report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+			p.send(welcome())
+			if answer == nil {
+				p.send(needInventory())
+				g.Expect(p.next().GetInventory()).NotTo(BeNil())
+				a.Report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+			} else {
+				p.send(answer)
+			}
+			message := p.next()
+			if message.GetAck() != nil {
+				message = p.next()
+			}
+			g.Expect(message.GetApplied().GetResults()).To(ContainElement(HaveField("Key.Name", "a")))
+		})
+	}
+}
+
+func TestWhatNeedsNoWorkIsReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	applied, newer := configMap("applied", "5"), configMap("newer", "7")
+	hold(g, s, applied, newer)
+	entry, _, err := s.Peek(applied.Key)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(s.SetStates([]store.StateChange{{Key: applied.Key, Revision: entry.Revision, State: store.Applied}})).To(Succeed())
+	startAgent(t, h, s)
+	p, _ := h.greet(put(1, applied), put(2, configMap("newer", "6")), del(3, configMap("gone", "1")))
+
+	nack := p.next().GetNack()
+	g.Expect(nack.GetSequence()).To(BeEquivalentTo(2))
+	g.Expect(nack.GetCode()).To(Equal(pb.NackCode_NACK_CODE_STALE))
+	g.Expect(nack.GetHeldVersion()).To(Equal("7"))
+	g.Expect(p.nextAck()).To(BeEquivalentTo(3))
+	states := map[string]pb.ApplyState{}
+	for len(states) < 3 {
+		for name, state := range p.nextResults() {
+			states[name] = state
+		}
+	}
+	g.Expect(states).To(Equal(map[string]pb.ApplyState{
+		"applied": pb.ApplyState_APPLY_STATE_APPLIED,
+		"newer":   pb.ApplyState_APPLY_STATE_PENDING,
+		"gone":    pb.ApplyState_APPLY_STATE_REMOVED,
+	}))
+}
+
+// fullStore fails to store until there is room.
+type fullStore struct {
+	*store.Store
+	room atomic.Bool
+}
+
+func (s *fullStore) Commit(ops []store.Op) ([]store.Outcome, error) {
+	if !s.room.Load() {
+		return nil, fmt.Errorf("store %d changes: %w", len(ops), store.ErrNoSpace)
+	}
+	return s.Store.Commit(ops)
+}
+
+func TestAFullDiskIsToldAndGetsOver(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), &fullStore{Store: openStore(t)}
+	a := startAgent(t, h, s)
+	p, _ := h.greet(put(1, configMap("a", "1")))
+
+	nack := p.next().GetNack()
+	g.Expect(nack.GetCode()).To(Equal(pb.NackCode_NACK_CODE_RETRY))
+	g.Expect(nack.GetRetryAfterMs()).To(BeNumerically(">", 0))
+	g.Expect(nack.GetMessage()).To(ContainSubstring("no space left"))
+	g.Expect(p.nextAck()).To(BeEquivalentTo(1))
+	g.Expect(a.Status().StoreError).To(ContainSubstring("no space left"))
+
+	s.room.Store(true)
+	p.send(put(2, configMap("a", "1")))
+	g.Expect(p.nextAck()).To(BeEquivalentTo(2))
+	g.Expect(a.Status().StoreError).To(BeEmpty())
+	g.Expect(held(g, s.Store)).To(Equal(map[string]string{"a": "1"}))
+}
+
+func TestAnAgentThatIsRefusedSaysWhy(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h := newHub(t)
+	h.refuseWith(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		http.Error(w, "the node is revoked", http.StatusForbidden)
+	})
+	a := startAgent(t, h, openStore(t))
+	g.Eventually(a.Status, patience).Should(And(
+		HaveField("Connected", false),
+		HaveField("LastError", ContainSubstring("the node is revoked")),
+		HaveField("NextAttempt", BeTemporally(">", time.Now().Add(maxRetryAfter-time.Minute)))))
+}
+
+func TestASupersededAgentStaysAway(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h := newHub(t)
+	a := startAgent(t, h, openStore(t))
+	p, _ := h.greet()
+	p.close(protocol.CloseSuperseded, "a newer session")
+	g.Eventually(a.Status, patience).Should(And(
+		HaveField("Connected", false),
+		HaveField("LastError", ContainSubstring("another agent connected with this node's identity")),
+		HaveField("NextAttempt", BeTemporally(">", time.Now().Add(supersededDelay/2)))))
+}
+
+func TestADrainingHubGetsItsAnswersFirst(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, elsewhere := newHub(t), newHub(t)
+	a := startAgent(t, h, openStore(t))
+	p, _ := h.greet(put(1, configMap("a", "1")), drainTo(elsewhere.server.URL))
+
+	g.Expect(p.nextAck()).To(BeEquivalentTo(1))
+	g.Expect(websocket.IsCloseError(p.end(), websocket.CloseGoingAway)).To(BeTrue())
+	p, _ = elsewhere.greet(bookmark())
+	g.Eventually(a.Status, patience).Should(HaveField("Hub", elsewhere.server.URL))
+	p.close(websocket.CloseInternalServerErr, "")
+	h.greet()
+}
+
+func TestAHubThatBreaksTheProtocolIsTold(t *testing.T) {
+	t.Parallel()
+	tooLarge := func(p *peer) {
+		_ = p.conn.WriteMessage(websocket.BinaryMessage, make([]byte, protocol.MaxHubFrameBytes+1))
+	}
+	for name, test := range map[string]struct {
+		misbehave func(p *peer)
+		code      int
+	}{
+		"no frame at all":    {func(p *peer) { _ = p.conn.WriteMessage(websocket.BinaryMessage, []byte{1}) }, websocket.CloseProtocolError},
+		"a text frame":       {func(p *peer) { _ = p.conn.WriteMessage(websocket.TextMessage, nil) }, websocket.CloseProtocolError},
+		"a second welcome":   {func(p *peer) { p.send(welcome()) }, websocket.CloseProtocolError},
+		"a falling sequence": {func(p *peer) { p.send(del(2, configMap("a", "1")), del(1, configMap("a", "1"))) }, websocket.CloseProtocolError},
+		"too large a frame":  {tooLarge, websocket.CloseMessageTooBig},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			h := newHub(t)
+			startAgent(t, h, openStore(t))
+			p, _ := h.greet()
+			test.misbehave(p)
+			g.Expect(websocket.IsCloseError(p.end(), test.code)).To(BeTrue())
+			h.greet() // and it comes back
+		})
+	}
+}
+
+func TestASilentHubIsGivenUp(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h := newHub(t)
+	a := startAgent(t, h, openStore(t))
+	p := h.accept()
+	g.Expect(p.next().GetHello()).NotTo(BeNil())
+	hasty := welcome()
+	hasty.GetWelcome().HeartbeatSeconds = 1
+	p.send(hasty)
+	g.Eventually(a.Status, patience).Should(HaveField("Connected", true))
+
+	// The peer reads nothing from now on, and so answers no ping.
+	h.greet()
+	g.Eventually(a.Status, patience).Should(HaveField("Connected", true))
+}
+
+func TestAHubThatAnswersPingsIsKept(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h := newHub(t)
+	startAgent(t, h, openStore(t))
+	p := h.accept()
+	g.Expect(p.next().GetHello()).NotTo(BeNil())
+	pings := make(chan struct{})
+	answer := p.conn.PingHandler()
+	p.conn.SetPingHandler(func(data string) error {
+		pings <- struct{}{}
+		return answer(data)
+	})
+	hasty := welcome()
+	hasty.GetWelcome().HeartbeatSeconds = 1
+	p.send(hasty)
+	ended := make(chan error, 1)
+	go func() { ended <- p.readFrame() }()
+	for range 4 { // for longer than two and a half periods
+		select {
+		case <-pings:
+		case err := <-ended:
+			t.Fatal(err)
+		}
+	}
+	p.send(put(1, configMap("a", "1")))
+	g.Expect(<-ended).To(Succeed())
+}
+
+func TestStopSaysFarewell(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h := newHub(t)
+	a := startAgent(t, h, openStore(t))
+	p, _ := h.greet(bookmark())
+	g.Eventually(a.Status, patience).Should(HaveField("Complete", true))
+	go a.stop()
+	err := p.end()
+	g.Expect(websocket.IsCloseError(err, websocket.CloseGoingAway)).To(BeTrue(), "%v", err)
+}
+
+func TestStopDuringTheHandshake(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	reached, release := make(chan struct{}), make(chan struct{})
+	h.refuseWith(func(http.ResponseWriter, *http.Request) {
+		close(reached)
+		<-release
+	})
+	a := startAgent(t, h, openStore(t))
+	<-reached
+	a.stop() // must not wait for the hub
+	close(release)
+}
+
+func TestManyReconnectsLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	a := startAgent(t, h, s)
+	for i := range 100 {
+		o := configMap("a", fmt.Sprint(i+1))
+		p, hello := h.greet(put(1, o))
+		g.Expect(hello.GetInventoryCount()).To(BeEquivalentTo(min(i, 1)))
+		g.Expect(p.nextAck()).To(BeEquivalentTo(1))
+		<-a.work
+		p.conn.Close()
+	}
+	g.Expect(held(g, s)).To(Equal(map[string]string{"a": "100"}))
+}
