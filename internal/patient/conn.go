@@ -27,33 +27,44 @@ import (
 // counted in bytes and not in messages, so that a large message on a thin link is no
 // silence. It belongs under TLS, where every record counts.
 //
-// Until SetPatience is called, deadlines are those that the user of the connection
-// sets; from then on it alone sets them. Its methods may be called concurrently.
+// Until SetPatience or Expire is called, deadlines are those that the user of the
+// connection sets. From then on Conn alone sets them: what lies above, TLS and
+// WebSocket, sets and clears write deadlines for reasons of its own, and would lift
+// those that matter. Its methods may be called concurrently.
 type Conn struct {
 	net.Conn
 	mu       sync.Mutex
 	patience time.Duration
+	expiring bool
 }
 
-// SetPatience makes reads and writes that begin from now on fail after d without progress.
+// SetPatience makes reads and writes fail after d without progress; those that are
+// under way have d from now. It does nothing after Expire.
 func (c *Conn) SetPatience(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.expiring {
+		return
+	}
 	c.patience = d
+	_ = c.Conn.SetDeadline(time.Now().Add(d))
 }
 
 // Expire makes everything fail that is not done within d, progress or not, what is
-// under way included; until SetPatience is called again.
+// under way included. It is final: only the first call counts.
 func (c *Conn) Expire(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.patience = 0
-	_ = c.SetDeadline(time.Now().Add(d))
+	if c.expiring {
+		return
+	}
+	c.expiring = true
+	_ = c.Conn.SetDeadline(time.Now().Add(d))
 }
 
 // Read reads, and fails after the patience is over.
 func (c *Conn) Read(p []byte) (int, error) {
-	if err := c.extend(c.SetReadDeadline); err != nil {
+	if err := c.extend(c.Conn.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
@@ -61,7 +72,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes, and fails after the patience is over.
 func (c *Conn) Write(p []byte) (int, error) {
-	if err := c.extend(c.SetWriteDeadline); err != nil {
+	if err := c.extend(c.Conn.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
@@ -70,10 +81,28 @@ func (c *Conn) Write(p []byte) (int, error) {
 func (c *Conn) extend(setDeadline func(time.Time) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.patience == 0 {
+	if c.patience == 0 || c.expiring {
 		return nil
 	}
 	return setDeadline(time.Now().Add(c.patience))
+}
+
+// SetDeadline sets both deadlines, unless Conn sets them itself by now.
+func (c *Conn) SetDeadline(t time.Time) error { return c.request(c.Conn.SetDeadline, t) }
+
+// SetReadDeadline sets the deadline of reads, unless Conn sets it itself by now.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.request(c.Conn.SetReadDeadline, t) }
+
+// SetWriteDeadline sets the deadline of writes, unless Conn sets it itself by now.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.request(c.Conn.SetWriteDeadline, t) }
+
+func (c *Conn) request(setDeadline func(time.Time) error, t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.patience > 0 || c.expiring {
+		return nil
+	}
+	return setDeadline(t)
 }
 
 // Listener wraps every accepted connection in a Conn.
