@@ -63,6 +63,8 @@ type session struct {
 		keys     map[object.Key]bool
 		recheck  bool
 		draining bool
+		// absorbing are the keys that the writer looks up at the moment.
+		absorbing map[object.Key]bool
 	}
 
 	mu   sync.Mutex
@@ -170,14 +172,18 @@ func (s *session) state() (NodeState, bool) {
 	}, true
 }
 
-// progress is false until the session has begun.
+// progress is false until the session has begun. What has not been looked up since
+// the index told of it is in progress.
 func (s *session) progress(keys []object.Key) (delivery.Progress, []delivery.Failure, bool) {
+	worst := delivery.InSync
+	if s.unabsorbed(keys) {
+		worst = delivery.InProgress
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.node == nil {
 		return delivery.InProgress, nil, false
 	}
-	worst := delivery.InSync
 	var failures []delivery.Failure
 	for _, key := range keys {
 		progress, failure := s.node.Progress(key)
@@ -187,6 +193,20 @@ func (s *session) progress(keys []object.Key) (delivery.Progress, []delivery.Fai
 		}
 	}
 	return worst, failures, true
+}
+
+func (s *session) unabsorbed(keys []object.Key) bool {
+	s.changed.Lock()
+	defer s.changed.Unlock()
+	for _, key := range keys {
+		if _, ok := s.changed.keys[key]; ok {
+			return true
+		}
+		if _, ok := s.changed.absorbing[key]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *session) readLoop() error {

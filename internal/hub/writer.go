@@ -75,8 +75,9 @@ func (s *session) sleep() bool {
 func (s *session) absorb() (draining bool) {
 	s.changed.Lock()
 	keys, recheck, draining := s.changed.keys, s.changed.recheck, s.changed.draining
-	s.changed.keys, s.changed.recheck = nil, false
+	s.changed.keys, s.changed.recheck, s.changed.absorbing = nil, false, keys
 	s.changed.Unlock()
+	defer s.absorbed()
 
 	index := s.hub.options.Index
 	changes := make([]delivery.Change, 0, len(keys))
@@ -95,6 +96,12 @@ func (s *session) absorb() (draining bool) {
 		s.desire(changes, approval)
 	}
 	return draining
+}
+
+func (s *session) absorbed() {
+	s.changed.Lock()
+	defer s.changed.Unlock()
+	s.changed.absorbing = nil
 }
 
 func (s *session) unsettled() []object.Key {
