@@ -25,37 +25,40 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// writeLoop sends what the delivery gives until the session ends, and closes the connection.
+// writeLoop sends what the delivery gives until the session ends, and says farewell.
 func (s *session) writeLoop() error {
 	defer func() {
 		s.end(closeNormal, "")
-		s.wire.close(s.ending.code, s.ending.reason)
+		s.wire.farewell(s.ending.code, s.ending.reason)
 	}()
-	drained := false
-	for {
-		if draining := s.absorb(); draining {
-			if !drained {
-				drained = true
-				if err := s.wire.write(s.drainMessage()); err != nil {
-					return err
-				}
-			}
-		} else if err := s.flush(); err != nil {
+	for drained := false; ; {
+		draining := s.absorb()
+		var err error
+		switch {
+		case !draining:
+			err = s.flush()
+		case !drained:
+			drained = true
+			err = s.wire.write(s.drainMessage())
+		}
+		if err != nil {
 			return err
 		}
-		if !s.sleep() {
+		s.awaitManager()
+		if !s.sleep(draining) {
 			return nil
 		}
 	}
 }
 
-// sleep waits until there is something to do; false if the session is to end.
-func (s *session) sleep() bool {
+// sleep waits until there is something to do; false if the session is to end. A
+// draining session sends nothing, so no delay matters to it.
+func (s *session) sleep(draining bool) bool {
 	var delay <-chan time.Time
 	s.mu.Lock()
 	at, delayed := s.node.Wake()
 	s.mu.Unlock()
-	if delayed {
+	if delayed && !draining {
 		timer := time.NewTimer(time.Until(at))
 		defer timer.Stop()
 		delay = timer.C
@@ -70,6 +73,17 @@ func (s *session) sleep() bool {
 	}
 }
 
+// awaitManager asks to be told when the manager has caught up with what the node
+// holds, for all keys that wait for that: changes and answers of the node begin it.
+func (s *session) awaitManager() {
+	s.mu.Lock()
+	waits := s.node.Waits()
+	s.mu.Unlock()
+	for _, wait := range waits {
+		s.hub.options.Index.Await(s.name, wait.Key, wait.Version)
+	}
+}
+
 // absorb looks up what the index has told of, and gives it to the delivery. It
 // reports whether the session is draining.
 func (s *session) absorb() (draining bool) {
@@ -77,7 +91,6 @@ func (s *session) absorb() (draining bool) {
 	keys, recheck, draining := s.changed.keys, s.changed.recheck, s.changed.draining
 	s.changed.keys, s.changed.recheck, s.changed.absorbing = nil, false, keys
 	s.changed.Unlock()
-	defer s.absorbed()
 
 	index := s.hub.options.Index
 	changes := make([]delivery.Change, 0, len(keys))
@@ -95,13 +108,22 @@ func (s *session) absorb() (draining bool) {
 	if len(changes) > 0 || approval != "" {
 		s.desire(changes, approval)
 	}
+	s.absorbed(changes)
 	return draining
 }
 
-func (s *session) absorbed() {
+// absorbed ends what absorb began, and only then tells of it.
+func (s *session) absorbed(changes []delivery.Change) {
 	s.changed.Lock()
-	defer s.changed.Unlock()
 	s.changed.absorbing = nil
+	s.changed.Unlock()
+	keys := make([]object.Key, 0, len(changes))
+	for _, change := range changes {
+		keys = append(keys, change.Key)
+	}
+	if len(keys) > 0 {
+		s.hub.options.Observer.OnProgress(s.name, keys)
+	}
 }
 
 func (s *session) unsettled() []object.Key {
@@ -120,16 +142,11 @@ func (s *session) desire(changes []delivery.Change, approval string) {
 	for _, wait := range waits {
 		s.hub.options.Index.Await(s.name, wait.Key, wait.Version)
 	}
-	keys := make([]object.Key, 0, len(changes))
-	for _, change := range changes {
-		keys = append(keys, change.Key)
-	}
-	s.hub.options.Observer.OnProgress(s.name, keys)
 }
 
-// flush sends all that may be sent now.
+// flush sends all that may be sent now. A session that is to end sends nothing more.
 func (s *session) flush() error {
-	for {
+	for !s.ended() {
 		s.mu.Lock()
 		messages := s.node.Next(time.Now(), frameMessages, frameBytes)
 		s.mu.Unlock()
@@ -144,6 +161,7 @@ func (s *session) flush() error {
 			return err
 		}
 	}
+	return nil
 }
 
 func (s *session) drainMessage() *pb.HubMessage {
