@@ -1,0 +1,69 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package enroll
+
+import (
+	"net/netip"
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+func TestFailureLimiter(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	limiter := newFailureLimiter()
+	bad, good := sourceOf("192.0.2.1:1"), sourceOf("192.0.2.2:1")
+
+	for range failureBurst {
+		g.Expect(limiter.blocked(bad, now)).To(BeFalse())
+		limiter.failed(bad, now)
+	}
+
+	g.Expect(limiter.blocked(bad, now)).To(BeTrue())
+	g.Expect(limiter.blocked(good, now)).To(BeFalse())
+	later := now.Add(failureInterval)
+	g.Expect(limiter.blocked(bad, later)).To(BeFalse())
+	limiter.failed(bad, later)
+	g.Expect(limiter.blocked(bad, later)).To(BeTrue())
+}
+
+func TestFailureLimiterIsBounded(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	limiter := newFailureLimiter()
+	for i := range maxAddresses + 1000 {
+		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		limiter.failed(netip.PrefixFrom(addr, 32), now)
+	}
+	g.Expect(limiter.addresses.Len()).To(Equal(maxAddresses))
+}
+
+func TestSourceOf(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	for remote, want := range map[string]string{
+		"192.0.2.1:80":              "192.0.2.1/32",
+		"[::ffff:192.0.2.1]:80":     "192.0.2.1/32",
+		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",
+		"[fe80::1%eth0]:80":         "fe80::/64",
+		"@":                         "invalid Prefix",
+		"":                          "invalid Prefix",
+	} {
+		g.Expect(sourceOf(remote).String()).To(Equal(want), remote)
+	}
+}
