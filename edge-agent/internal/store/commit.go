@@ -171,7 +171,7 @@ func (w *writer) setState(change *StateChange) error {
 	if change.State == Removed {
 		return w.forget(rawKey)
 	}
-	message := truncate(change.Message)
+	message := Truncate(change.Message)
 	if entry.State == change.State && entry.Message == message {
 		return nil
 	}

@@ -136,7 +136,8 @@ type StateChange struct {
 // MaxMessageBytes bounds a message; SetStates cuts what is longer.
 const MaxMessageBytes = 1024
 
-func truncate(message string) string {
+// Truncate cuts a message to MaxMessageBytes and makes it valid UTF-8.
+func Truncate(message string) string {
 	if len(message) > MaxMessageBytes {
 		message = message[:MaxMessageBytes-len("…")] + "…"
 	}

@@ -49,7 +49,7 @@ func (s *Store) Note(name string) (string, error) { return s.meta([]byte(notePre
 // commands: the last error of the link, for example. Writing what is there already
 // costs no write to the disk; everything else waits for the disk.
 func (s *Store) SetNote(name, text string) error {
-	return s.setMeta([]byte(notePrefix+name), truncate(text))
+	return s.setMeta([]byte(notePrefix+name), Truncate(text))
 }
 
 func (s *Store) meta(key []byte) (value string, err error) {

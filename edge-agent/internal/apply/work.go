@@ -1,0 +1,161 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/object"
+)
+
+func (e *Engine) work(ctx context.Context) {
+	for {
+		key, s, ok := e.take(ctx)
+		if !ok {
+			return
+		}
+		e.process(ctx, key, s)
+		e.mu.Lock()
+		e.queue.done(key)
+		e.mu.Unlock()
+	}
+}
+
+// take waits for work. It wakes another worker, since there may be more.
+func (e *Engine) take(ctx context.Context) (object.Key, stage, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for ctx.Err() == nil {
+		if key, s, ok := e.queue.next(); ok {
+			e.ready.Signal()
+			return key, s, true
+		}
+		e.ready.Wait()
+	}
+	return object.Key{}, 0, false
+}
+
+// process brings the targets to what the store holds under the key right now.
+func (e *Engine) process(ctx context.Context, key object.Key, s stage) {
+	entry, exists, err := e.store.Get(key)
+	if err != nil {
+		e.options.Logger.Error(err, "Cannot read what is to be applied", "object", key.String())
+		e.retryLater(key, s)
+		return
+	}
+	if !exists || (s == stageCheck && entry.State != store.Applied) {
+		return
+	}
+	changed, err := e.toTargets(ctx, &entry)
+	if ctx.Err() != nil {
+		return
+	}
+	if s == stageCheck && changed {
+		e.repairs.Add(1)
+		e.options.Logger.Info("Repaired what was changed at the target", "object", key.String())
+	}
+	if s == stageCheck && err == nil {
+		return
+	}
+	e.finish(&entry, err)
+}
+
+// finish decides about another attempt, and passes on what is news.
+func (e *Engine) finish(entry *store.Entry, err error) {
+	result := resultOf(entry, err)
+	s := stageOf(entry.Key, entry.State)
+	again := false
+	if err == nil || errors.Is(err, ErrInvalid) {
+		e.mu.Lock()
+		e.forgetRetry(entry.Key)
+		e.mu.Unlock()
+	} else {
+		again = e.retryLater(entry.Key, s) > 1
+	}
+	if again && result.State == entry.State && result.Message == entry.Message {
+		return
+	}
+	if err != nil {
+		e.options.Logger.Info("Not applied", "object", entry.Key.String(), "state", result.State.String(), "reason", result.Message)
+	}
+	e.results <- finished{result: result, revision: entry.Revision, stage: s}
+}
+
+func resultOf(entry *store.Entry, err error) Result {
+	result := Result{Key: entry.Key, UID: entry.UID, Version: entry.Version, Digest: entry.Digest}
+	done, failed, waiting := store.Applied, store.Failed, store.Pending
+	if entry.State.Tombstone() {
+		done, failed, waiting = store.Removed, store.RemoveFailed, store.Removing
+	}
+	switch {
+	case err == nil:
+		result.State = done
+		return result
+	case errors.Is(err, ErrWaiting):
+		result.State = waiting
+	default:
+		result.State = failed
+	}
+	result.Message = store.Truncate(err.Error())
+	return result
+}
+
+// toTargets applies or removes the entry at every target that it goes to.
+func (e *Engine) toTargets(ctx context.Context, entry *store.Entry) (changed bool, err error) {
+	var failures targetErrors
+	for _, route := range e.routes {
+		if !route.Match.Matches(entry.Key) {
+			continue
+		}
+		changedHere, err := e.toTarget(ctx, route.Target, entry)
+		changed = changed || changedHere
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", route.Target.Name(), err))
+		}
+	}
+	return changed, failures.join()
+}
+
+func (e *Engine) toTarget(ctx context.Context, target Target, entry *store.Entry) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, e.options.Timeout)
+	defer cancel()
+	if entry.State.Tombstone() {
+		return false, target.Remove(ctx, entry)
+	}
+	return target.Apply(ctx, entry)
+}
+
+// targetErrors are the errors of several targets. Together they are ErrInvalid or
+// ErrWaiting only if every one of them is.
+type targetErrors []error
+
+func (errs targetErrors) join() error {
+	if len(errs) < 2 {
+		return errors.Join(errs...)
+	}
+	joined := errors.Join(errs...)
+	for _, class := range []error{ErrInvalid, ErrWaiting} {
+		if !slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, class) }) {
+			return joined
+		}
+	}
+	return errors.New(joined.Error())
+}
