@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
@@ -142,7 +143,7 @@ func (s *session) commit(b *batch) error {
 	}
 	work, unchanged := b.follow(outcomes)
 	if len(work) > 0 {
-		s.link.config.Apply(work)
+		s.link.config.Apply(work...)
 	}
 	return s.reportUnchanged(unchanged)
 }
@@ -153,15 +154,23 @@ func (s *session) reportUnchanged(references []reference) error {
 	for _, ref := range references {
 		if ref.deleted {
 			s.out.report(removed(ref))
-			continue
-		}
-		entry, exists, err := s.link.config.Store.Peek(ref.key)
-		if err != nil {
+		} else if err := s.reportState(ref.key); err != nil {
 			return err
-		}
-		if exists {
-			s.out.report(resultOf(&entry))
 		}
 	}
 	return nil
+}
+
+// reportState looks again after it has reported: a result of the targets that came in
+// between must not be followed by an older state.
+func (s *session) reportState(key object.Key) error {
+	var reported store.State
+	for {
+		entry, exists, err := s.link.config.Store.Peek(key)
+		if err != nil || !exists || entry.State == reported {
+			return err
+		}
+		s.out.report(resultOf(&entry))
+		reported = entry.State
+	}
 }

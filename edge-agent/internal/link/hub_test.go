@@ -225,7 +225,7 @@ func startAgent(t *testing.T, h *hub, s Store) *agent {
 		Hub:            h.server.URL,
 		TLS:            h.tls,
 		Store:          s,
-		Apply:          func(keys []object.Key) { a.work <- keys },
+		Apply:          func(keys ...object.Key) { a.work <- keys },
 		AgentVersion:   "v1.2.3",
 		BootID:         "boot-1",
 		MaxObjectBytes: 1 << 20,

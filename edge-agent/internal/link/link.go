@@ -44,9 +44,9 @@ type Config struct {
 	TLS func() (*tls.Config, error)
 	// Store keeps what the hub sends.
 	Store Store
-	// Apply is called, by one goroutine at a time, with the keys of what has just become
+	// Apply is called by one goroutine with the keys of what has just become
 	// durable. It must not block for long.
-	Apply func(keys []object.Key)
+	Apply func(keys ...object.Key)
 
 	AgentVersion string
 	BootID       string
@@ -75,8 +75,10 @@ type Status struct {
 	// Connected says that the hub has welcomed this node and the session lasts, since Since.
 	Connected bool      `json:"connected"`
 	Since     time.Time `json:"since,omitzero"`
-	// Complete says that the hub has sent, in this session, all that the node should hold.
-	Complete bool `json:"complete"`
+	// Complete says that the hub has sent, in this session, all that the node should
+	// hold; CompletedAt is when it last said so in any session of this process.
+	Complete    bool      `json:"complete"`
+	CompletedAt time.Time `json:"completedAt,omitzero"`
 	// LastError is why there is no session, and NextAttempt when the next one is tried.
 	LastError   string    `json:"lastError,omitempty"`
 	NextAttempt time.Time `json:"nextAttempt,omitzero"`
@@ -196,20 +198,24 @@ func (l *Link) lasted() time.Duration {
 
 func (l *Link) connected(hub, session string) {
 	l.mu.Lock()
-	l.status = Status{Hub: hub, Connected: true, Since: time.Now(), StoreError: l.status.StoreError}
+	l.status = Status{
+		Hub: hub, Connected: true, Since: time.Now(),
+		CompletedAt: l.status.CompletedAt, StoreError: l.status.StoreError,
+	}
 	l.logged = ""
 	l.mu.Unlock()
-	l.config.Log.Info("connected", "hub", hub, "session", session)
+	l.config.Log.Info("Connected", "hub", hub, "session", session)
 }
 
-// completed takes over that the hub has sent all that the node should hold. It
-// reports whether that is new.
-func (l *Link) completed() bool {
+// completed takes over that the hub has sent all that the node should hold.
+func (l *Link) completed() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	changed := !l.status.Complete
-	l.status.Complete = true
-	return changed
+	first := !l.status.Complete
+	l.status.Complete, l.status.CompletedAt = true, time.Now()
+	l.mu.Unlock()
+	if first {
+		l.config.Log.Info("Received all that this node should hold")
+	}
 }
 
 // storeFailed takes over whether the store takes what the hub sends; nil means that it does.
@@ -224,9 +230,9 @@ func (l *Link) storeFailed(err error) {
 	l.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		l.config.Log.Error(err, "cannot store what the hub sends; it will send it again")
+		l.config.Log.Error(err, "Cannot store what the hub sends; it will send it again")
 	case changed:
-		l.config.Log.Info("the store works again")
+		l.config.Log.Info("The store works again")
 	}
 }
 
@@ -237,7 +243,10 @@ func (l *Link) disconnected(end ending, hub string, next time.Time) {
 	if wasConnected {
 		since = time.Now()
 	}
-	l.status = Status{Hub: hub, Since: since, LastError: reason, NextAttempt: next, StoreError: l.status.StoreError}
+	l.status = Status{
+		Hub: hub, Since: since, LastError: reason, NextAttempt: next,
+		CompletedAt: l.status.CompletedAt, StoreError: l.status.StoreError,
+	}
 	repeated := l.logged == reason
 	l.logged = reason
 	l.mu.Unlock()
@@ -245,12 +254,12 @@ func (l *Link) disconnected(end ending, hub string, next time.Time) {
 	log := l.config.Log.WithValues("hub", hub, "nextAttempt", next.Format(time.RFC3339))
 	switch {
 	case repeated:
-		log.V(1).Info("still not connected", "reason", reason)
+		log.V(1).Info("Still not connected", "reason", reason)
 	case end.cause == refused || end.cause == superseded:
-		log.Error(nil, "not connected", "reason", reason)
+		log.Error(nil, "Not connected", "reason", reason)
 	case wasConnected:
-		log.Info("disconnected", "reason", reason)
+		log.Info("Disconnected", "reason", reason)
 	default:
-		log.Info("cannot connect", "reason", reason)
+		log.Info("Cannot connect", "reason", reason)
 	}
 }

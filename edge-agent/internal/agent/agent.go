@@ -1,0 +1,183 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package agent puts the parts of the edge agent together: the store between the
+// link to the hub and the targets, and the status of all of them.
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/edgesync/edgesync/edge-agent/internal/apply"
+	"github.com/edgesync/edgesync/edge-agent/internal/config"
+	"github.com/edgesync/edgesync/edge-agent/internal/identity"
+	"github.com/edgesync/edgesync/edge-agent/internal/link"
+	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+	"github.com/edgesync/edgesync/internal/version"
+)
+
+const (
+	storeFile  = "store.db"
+	bootIDFile = "/proc/sys/kernel/random/boot_id"
+	// noteInterval is how often a running agent notes down how far it is.
+	noteInterval = 10 * time.Minute
+	// noteComplete is when the hub had last sent everything.
+	noteComplete = "complete"
+)
+
+// agent is a running edge agent.
+type agent struct {
+	stateDir string
+	store    *store.Store
+	link     *link.Link
+	// identity is the one that was last presented to the hub.
+	identity atomic.Pointer[identity.Identity]
+}
+
+// Run runs the agent of a state directory until ctx is done. Only one can run per
+// directory. It returns an error when it cannot start or go on: what may pass, such as
+// a hub out of reach, is none.
+func Run(ctx context.Context, stateDir string, configuration config.Config, log logr.Logger) error {
+	joined, err := identity.Load(stateDir)
+	if err != nil {
+		return err
+	}
+	opened, err := store.Open(filepath.Join(stateDir, storeFile), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := opened.Close(); err != nil {
+			log.Error(err, "Cannot close the store")
+		}
+	}()
+	routes, err := apply.NewRoutes(configuration.Targets)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(stateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+
+	a := &agent{stateDir: stateDir, store: opened}
+	a.identity.Store(joined)
+	engine := apply.NewEngine(opened, routes, apply.Options{
+		CheckInterval: configuration.DriftInterval.Duration,
+		OnResults:     func(results []apply.Result) { a.link.Report(resultsToPB(results)...) },
+		Logger:        log.WithName("apply"),
+	})
+	a.link = link.New(link.Config{
+		Hub:            joined.Hub(),
+		TLS:            a.tlsConfig,
+		Store:          opened,
+		Apply:          engine.Enqueue,
+		AgentVersion:   version.Version,
+		BootID:         bootID(),
+		MaxObjectBytes: configuration.MaxObjectBytes,
+		MaxDelay:       configuration.MaxReconnectDelay.Duration,
+		Log:            log.WithName("link"),
+	})
+	log.Info("Started", "node", joined.Node(), "hub", joined.Hub(), "version", version.Version)
+	defer log.Info("Stopped")
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return engine.Run(ctx) })
+	group.Go(func() error { return a.link.Run(ctx) })
+	group.Go(func() error { return serve(ctx, listener, a.status) })
+	group.Go(func() error { return a.takeNotes(ctx, log) })
+	return group.Wait()
+}
+
+// tlsConfig reads the identity anew, so that one that was renewed is used from the
+// next connection on.
+func (a *agent) tlsConfig() (*tls.Config, error) {
+	current, err := identity.Load(a.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	a.identity.Store(current)
+	return current.TLSConfig(), nil
+}
+
+// takeNotes writes down, now and then, what `edge-agent status` can tell of an agent
+// that does not run.
+func (a *agent) takeNotes(ctx context.Context, log logr.Logger) error {
+	ticker := time.NewTicker(noteInterval)
+	defer ticker.Stop()
+	for running := true; running; {
+		select {
+		case <-ctx.Done():
+			running = false
+		case <-ticker.C:
+		}
+		completed := a.link.Status().CompletedAt
+		if completed.IsZero() {
+			continue
+		}
+		if err := a.store.SetNote(noteComplete, completed.UTC().Format(time.RFC3339)); err != nil {
+			log.Error(err, "Cannot note down when the hub had sent everything")
+		}
+	}
+	return nil
+}
+
+func resultsToPB(results []apply.Result) []*pb.ApplyResult {
+	converted := make([]*pb.ApplyResult, len(results))
+	for i, result := range results {
+		converted[i] = &pb.ApplyResult{
+			Key:     protocol.KeyToPB(result.Key),
+			Uid:     result.UID,
+			Digest:  result.Digest[:],
+			State:   pb.ApplyState(result.State),
+			Message: protocol.Truncate(result.Message),
+		}
+	}
+	return converted
+}
+
+// bootID tells one boot of the machine from the next; empty where there is none.
+func bootID() string {
+	id, err := os.ReadFile(bootIDFile)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
+
+func parseNote(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("a note of the store: %w", err)
+	}
+	return at, nil
+}
