@@ -114,8 +114,9 @@ func handshake(t *testing.T, server, client *tls.Config) ([]*x509.Certificate, e
 	}
 	done := make(chan result)
 	go func() {
+		// The pipe itself is closed, because closing TLS would wait for the other side.
+		defer far.Close()
 		conn := tls.Server(far, server)
-		defer conn.Close()
 		err := conn.Handshake()
 		if err == nil {
 			_, err = conn.Write([]byte("x"))
@@ -123,10 +124,9 @@ func handshake(t *testing.T, server, client *tls.Config) ([]*x509.Certificate, e
 		done <- result{conn.ConnectionState().PeerCertificates, err}
 	}()
 	conn := tls.Client(near, client)
-	defer conn.Close()
 	// In TLS 1.3 a client learns only by reading that it was refused.
 	_, clientErr := io.ReadFull(conn, make([]byte, 1))
-	conn.Close()
+	near.Close()
 	serverSide := <-done
 	return serverSide.peer, errors.Join(serverSide.err, clientErr)
 }
