@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/edgesync/edgesync/internal/enroll"
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki/castore"
 )
 
@@ -62,7 +63,7 @@ func (t *tokenCommand) command() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&t.kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: as kubectl finds it)")
-	cmd.PersistentFlags().StringVarP(&t.namespace, "namespace", "n", installNamespace, "namespace that the manager runs in")
+	cmd.PersistentFlags().StringVarP(&t.namespace, "namespace", "n", envOr("POD_NAMESPACE", installNamespace), "namespace of the manager ($POD_NAMESPACE)")
 	cmd.AddCommand(t.create(), t.list(), t.revoke())
 	return cmd
 }
@@ -108,6 +109,14 @@ func (t *tokenCommand) create() *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
+			if ttl <= 0 {
+				return fmt.Errorf("--ttl must be positive, not %s", ttl)
+			}
+			if hub != "" {
+				if _, err := joinapi.ParseHub(hub); err != nil {
+					return fmt.Errorf("--hub: %w", err)
+				}
+			}
 			template.Expires = time.Now().Add(ttl)
 			created, err := t.createToken(cmd, template, hub)
 			if err != nil {
@@ -132,10 +141,6 @@ func (t *tokenCommand) create() *cobra.Command {
 }
 
 func (t *tokenCommand) createToken(cmd *cobra.Command, template enroll.Token, hub string) (*createdToken, error) {
-	now := time.Now()
-	if !template.Expires.After(now) {
-		return nil, errors.New("--ttl must be positive")
-	}
 	token, text, err := enroll.NewToken(template)
 	if err != nil {
 		return nil, err
@@ -144,7 +149,7 @@ func (t *tokenCommand) createToken(cmd *cobra.Command, template enroll.Token, hu
 	if err != nil {
 		return nil, err
 	}
-	ca, err := castore.Ensure(cmd.Context(), tokens.Client, t.namespace, now)
+	ca, err := castore.Ensure(cmd.Context(), tokens.Client, t.namespace, time.Now())
 	if err != nil {
 		return nil, err
 	}

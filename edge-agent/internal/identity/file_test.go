@@ -31,6 +31,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
@@ -45,7 +46,7 @@ func encoded(t testing.TB, ca *pki.CA, node string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hub, err := parseHub("https://hub.example.com:8443")
+	hub, err := joinapi.ParseHub("https://hub.example.com:8443")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
@@ -135,7 +136,7 @@ func parse(data []byte) (*Identity, error) {
 		var err error
 		switch block.Type {
 		case blockHub:
-			hub, err = parseHub(block.Headers[headerURL])
+			hub, err = joinapi.ParseHub(block.Headers[headerURL])
 		case blockKey:
 			key, err = parseKey(block.Bytes)
 		case blockCertificate:
@@ -163,17 +164,4 @@ func parseKey(der []byte) (crypto.Signer, error) {
 		return nil, fmt.Errorf("a %T cannot sign", key)
 	}
 	return signer, nil
-}
-
-// parseHub accepts https://host or https://host:port.
-func parseHub(address string) (*url.URL, error) {
-	hub, err := url.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("the hub's address: %w", err)
-	}
-	bare := url.URL{Scheme: "https", Host: hub.Host}
-	if hub.Hostname() == "" || (*hub != bare && hub.String() != bare.String()+"/") {
-		return nil, fmt.Errorf("the hub's address must look like https://host:port, not %q", address)
-	}
-	return &bare, nil
 }

@@ -97,7 +97,7 @@ func Join(ctx context.Context, options Options) error {
 }
 
 func (o *Options) check() (*url.URL, error) {
-	hub, err := parseHub(o.Hub)
+	hub, err := joinapi.ParseHub(o.Hub)
 	if err != nil {
 		return nil, err
 	}
