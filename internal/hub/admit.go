@@ -17,6 +17,7 @@ limitations under the License.
 package hub
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -25,11 +26,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
 	"github.com/edgesync/edgesync/internal/object"
-	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
@@ -42,8 +41,8 @@ const (
 	inventoryTimeout = 30 * time.Second
 )
 
-// ServeHTTP turns the request of a node into its session, and returns when that has
-// ended. The node's name is the one in its verified client certificate.
+// ServeHTTP turns the request of a node into its session, which goes on after it has
+// returned. The node's name is the one in its verified client certificate.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, err := peerName(r.TLS)
 	if err != nil {
@@ -58,14 +57,19 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, name, err)
 		return
 	}
-	defer h.unreserve()
 	conn, err := h.upgrader.Upgrade(w, r, nil)
 	if err != nil {
+		h.unreserve()
 		refusals.WithLabelValues("upgrade").Inc()
 		h.options.Log.Info("Refused a connection", "node", name, "address", r.RemoteAddr, "reason", err.Error())
 		return
 	}
-	h.serve(name, r.RemoteAddr, &wire{conn: conn, socket: socketOf(conn)})
+	// A goroutine of its own lets go of the buffers of the HTTP server.
+	address := r.RemoteAddr
+	go func() {
+		defer h.unreserve()
+		h.serve(name, address, conn)
+	}()
 }
 
 func peerName(state *tls.ConnectionState) (string, error) {
@@ -75,19 +79,8 @@ func peerName(state *tls.ConnectionState) (string, error) {
 	return pki.NodeName(state.VerifiedChains[0][0])
 }
 
-// socketOf finds the connection below TLS, whose deadlines move with progress.
-func socketOf(conn *websocket.Conn) *patient.Conn {
-	if secure, ok := conn.NetConn().(*tls.Conn); ok {
-		if socket, ok := secure.NetConn().(*patient.Conn); ok {
-			return socket
-		}
-	}
-	return &patient.Conn{Conn: conn.NetConn()}
-}
-
 func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {
-	refusal := &Refusal{Status: http.StatusServiceUnavailable, Message: "the hub cannot decide now", RetryAfter: time.Second}
-	errors.As(err, &refusal)
+	refusal := refusalOf(err)
 	refusals.WithLabelValues(strconv.Itoa(refusal.Status)).Inc()
 	h.options.Log.Info("Refused a node", "node", name, "address", r.RemoteAddr, "reason", err.Error())
 	if refusal.RetryAfter > 0 {
@@ -96,39 +89,55 @@ func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err er
 	http.Error(w, refusal.Message, refusal.Status)
 }
 
+// refusalOf is what the node gets to see of an error of the admission.
+func refusalOf(err error) *Refusal {
+	refusal := &Refusal{Status: http.StatusServiceUnavailable, Message: "the hub cannot decide now", RetryAfter: time.Second}
+	errors.As(err, &refusal)
+	return refusal
+}
+
 // serve runs the session of a node over an open WebSocket.
-func (h *Hub) serve(name, address string, w *wire) {
+func (h *Hub) serve(name, address string, conn *websocket.Conn) {
 	log := h.options.Log.WithValues("node", name, "address", address)
-	hello, err := w.readHello()
+	w, err := newWire(conn)
 	if err != nil {
-		refusals.WithLabelValues("hello").Inc()
-		log.Info("Ended a connection before its session began", "reason", err.Error())
-		w.close(protocol.CloseProtocol, err.Error())
+		log.Error(err, "Cannot serve a node")
+		_ = conn.Close()
 		return
 	}
-	s := &session{
-		hub: h, name: name, wire: w, id: uuid.NewString(), connected: time.Now(), address: address,
-		agentVersion: hello.GetAgentVersion(), bootID: hello.GetBootId(),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
-	}
+	defer w.close()
+	s := newSession(h, name, address, w)
+	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
 	log = log.WithValues("session", s.id)
-	keys := h.enter(s)
-	defer h.leave(s)
-	if err := s.open(hello, keys); err != nil {
-		s.end(protocol.CloseProtocol, err.Error())
-		log.Info("Ended a connection before its session began", "reason", s.ending.reason)
-		w.close(s.ending.code, s.ending.reason)
+
+	_ = w.socket.SetReadDeadline(time.Now().Add(handshakeTimeout))
+	hello, err := w.readHello()
+	if err == nil {
+		keys := h.enter(s)
+		defer h.leave(s)
+		err = s.open(hello, keys)
+	}
+	if err != nil {
+		s.fail(err)
+		w.farewell(s.ending.code, s.ending.reason)
+		log.Info("Ended a connection before its session began", "reason", s.reason(err))
 		return
 	}
 	log.Info("Node connected", "agentVersion", s.agentVersion)
 	h.options.Observer.OnNodeEvent(name)
-	log.Info("Node disconnected", "reason", s.run().Error())
+	log.Info("Node disconnected", "reason", s.reason(s.run()))
 }
 
 // open tells the node what it needs to know, learns what it holds, and makes its
 // delivery. When the digest shows that the node holds all that it should, and has
 // applied it, nothing further is asked.
 func (s *session) open(hello *pb.Hello, keys []object.Key) error {
+	s.wire.socket.SetPatience(inventoryTimeout)
+	s.agentVersion, s.bootID = hello.GetAgentVersion(), hello.GetBootId()
+	// From here on Disconnect finds the session; whom it was meant for before, this does.
+	if err := s.hub.options.Admit(s.hub.closing, s.name); err != nil {
+		return refusalOf(err)
+	}
 	held, matches := s.expectedInventory(keys, hello)
 	welcome := []*pb.HubMessage{s.welcome()}
 	if !matches && hello.GetInventoryCount() > 0 {
@@ -169,8 +178,8 @@ func (s *session) welcome() *pb.HubMessage {
 
 func negotiate(hello *pb.Hello) error {
 	if !slices.Contains(hello.GetProtocolVersions(), protocol.Version) {
-		return fmt.Errorf("the hub speaks protocol version %d, the agent %v: upgrade the older one",
-			protocol.Version, hello.GetProtocolVersions())
+		return &Refusal{Message: fmt.Sprintf("the hub speaks protocol version %d, the agent %v: upgrade the older one",
+			protocol.Version, hello.GetProtocolVersions())}
 	}
 	return nil
 }

@@ -23,7 +23,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,7 +70,7 @@ type Options struct {
 	ClusterEpoch string
 	Log          logr.Logger
 
-	// MaxNodes bounds the sessions; default 20,000.
+	// MaxNodes bounds the nodes that are connected at once; default 20,000.
 	MaxNodes int
 	// Heartbeat is how often agents ping; a node that is silent for two and a half
 	// is given up. Default 20 s.
@@ -107,12 +109,16 @@ type Hub struct {
 	options  Options
 	upgrader websocket.Upgrader
 
+	// closing is done when the time to drain is over.
+	closing context.Context
+	close   context.CancelFunc
+
 	mu       sync.Mutex
 	sessions map[string]*session
-	// opening counts the connections that are not sessions yet.
-	opening  int
-	draining bool
-	running  sync.WaitGroup
+	// connections counts the sessions, and what may become one or has been one.
+	connections int
+	draining    bool
+	running     sync.WaitGroup
 }
 
 // New makes a Hub.
@@ -120,8 +126,11 @@ func New(options Options) (*Hub, error) {
 	if err := options.setDefaults(); err != nil {
 		return nil, err
 	}
+	closing, closeNow := context.WithCancel(context.Background())
 	return &Hub{
 		options:  options,
+		closing:  closing,
+		close:    closeNow,
 		sessions: map[string]*session{},
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: handshakeTimeout,
@@ -184,21 +193,22 @@ func (h *Hub) session(name string) *session {
 	return h.sessions[name]
 }
 
-// reserve takes a place for a connection of the node.
+// reserve takes a place for a connection of the node. A node that has a session
+// replaces it.
 func (h *Hub) reserve(name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
 		return &Refusal{Status: http.StatusServiceUnavailable, Message: "the hub is shutting down", RetryAfter: time.Second}
 	}
-	if h.sessions[name] == nil && len(h.sessions)+h.opening >= h.options.MaxNodes {
+	if h.sessions[name] == nil && h.connections >= h.options.MaxNodes {
 		return &Refusal{
 			Status:     http.StatusServiceUnavailable,
 			Message:    fmt.Sprintf("the hub is full: it serves at most %d nodes", h.options.MaxNodes),
 			RetryAfter: time.Minute,
 		}
 	}
-	h.opening++
+	h.connections++
 	h.running.Add(1)
 	return nil
 }
@@ -206,7 +216,7 @@ func (h *Hub) reserve(name string) error {
 func (h *Hub) unreserve() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.opening--
+	h.connections--
 	h.running.Done()
 }
 
@@ -245,27 +255,18 @@ func (h *Hub) leave(s *session) {
 }
 
 // Drain refuses new connections, asks the nodes to go elsewhere, and returns when all
-// sessions have ended or the drain timeout has made them end.
+// connections have ended or the drain timeout has made them end.
 func (h *Hub) Drain() {
-	h.mu.Lock()
-	h.draining = true
-	sessions := make([]*session, 0, len(h.sessions))
-	for _, s := range h.sessions {
-		sessions = append(sessions, s)
-	}
-	h.mu.Unlock()
-	for _, s := range sessions {
+	for _, s := range h.startDraining() {
 		s.drain()
 	}
-	gone := make(chan struct{})
-	go func() { h.running.Wait(); close(gone) }()
-	select {
-	case <-gone:
-		return
-	case <-time.After(h.options.DrainTimeout):
-	}
-	for _, s := range sessions {
-		s.end(protocol.CloseDraining, "the hub is shutting down")
-	}
-	<-gone
+	defer time.AfterFunc(h.options.DrainTimeout, h.close).Stop()
+	h.running.Wait()
+}
+
+func (h *Hub) startDraining() []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = true
+	return slices.Collect(maps.Values(h.sessions))
 }

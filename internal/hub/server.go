@@ -57,6 +57,10 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("the hub cannot listen on %s (see --hub-bind-address): %w", s.Address, err)
 	}
 	defer func() { _ = listener.Close() }()
+	return s.serve(ctx, listener)
+}
+
+func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 	select {
 	case <-ctx.Done():
 		return nil

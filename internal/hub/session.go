@@ -22,6 +22,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
@@ -124,7 +126,25 @@ func (s *session) signal() {
 	}
 }
 
-// end has the session end soon; the node is told the reason. Only the first call counts.
+func newSession(h *Hub, name, address string, w *wire) *session {
+	return &session{
+		hub: h, name: name, address: address, wire: w,
+		id: uuid.NewString(), connected: time.Now(),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
+func (s *session) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// end has the session end soon; the node is told the reason. Only the first call
+// counts. The cause in ending may be read by whoever has called end.
 func (s *session) end(code int, reason string) {
 	s.ending.once.Do(func() {
 		s.ending.code, s.ending.reason = code, reason
@@ -133,27 +153,40 @@ func (s *session) end(code int, reason string) {
 	})
 }
 
+// fail has the session end because of err. The node is told only what concerns it.
+func (s *session) fail(err error) {
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		refusals.WithLabelValues("admission").Inc()
+		s.end(protocol.CloseRefused, refusal.Message)
+	case errors.Is(err, delivery.ErrProtocol), errors.Is(err, protocol.ErrMalformed):
+		refusals.WithLabelValues("protocol").Inc()
+		s.end(protocol.CloseProtocol, err.Error())
+	default:
+		s.end(closeNormal, "")
+	}
+}
+
+// reason is why the session has failed: its own cause, or the error that came of it.
+func (s *session) reason(err error) string {
+	if s.ending.code != closeNormal {
+		return s.ending.reason
+	}
+	return err.Error()
+}
+
 // run runs the session until it ends, and returns why.
 func (s *session) run() error {
 	s.wire.socket.SetPatience(s.hub.options.Heartbeat * 5 / 2)
 	written := make(chan error, 1)
 	go func() { written <- s.writeLoop() }()
 	readErr := s.readLoop()
-	if errors.Is(readErr, delivery.ErrProtocol) || errors.Is(readErr, protocol.ErrMalformed) {
-		refusals.WithLabelValues("protocol").Inc()
-		s.end(protocol.CloseProtocol, readErr.Error())
-	} else {
-		s.end(closeNormal, "")
-	}
-	writeErr := <-written
-	switch {
-	case s.ending.code != closeNormal:
-		return errors.New(s.ending.reason)
-	case writeErr != nil:
+	s.fail(readErr)
+	if writeErr := <-written; writeErr != nil {
 		return writeErr
-	default:
-		return readErr
 	}
+	return readErr
 }
 
 // closeNormal ends a session that the node has left.

@@ -20,6 +20,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -45,6 +48,29 @@ type wire struct {
 	conn   *websocket.Conn
 	socket *patient.Conn
 	buffer bytes.Buffer
+}
+
+func newWire(conn *websocket.Conn) (*wire, error) {
+	socket := socketBelow(conn.NetConn())
+	if socket == nil {
+		return nil, errors.New("the hub is not served through a patient.Listener, as a Server does")
+	}
+	conn.SetReadLimit(protocol.MaxAgentFrameBytes)
+	return &wire{conn: conn, socket: socket}, nil
+}
+
+// socketBelow finds the connection below TLS, whose deadlines move with progress.
+func socketBelow(conn net.Conn) *patient.Conn {
+	for {
+		if socket, ok := conn.(*patient.Conn); ok {
+			return socket
+		}
+		wrapper, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = wrapper.NetConn()
+	}
 }
 
 type inventory map[object.Key]delivery.Held
@@ -82,22 +108,29 @@ func (w *wire) write(messages ...*pb.HubMessage) error {
 	return w.conn.WriteMessage(websocket.BinaryMessage, frame)
 }
 
-// close says why the connection ends, as far as that can be said soon, and ends it.
-func (w *wire) close(code int, reason string) {
-	w.socket.Expire(farewellTimeout)
+// farewell tells the node why the connection ends, as far as that can be said soon.
+func (w *wire) farewell(code int, reason string) {
 	if len(reason) > maxCloseReason {
 		reason = reason[:maxCloseReason]
 	}
 	message := websocket.FormatCloseMessage(code, string(bytes.ToValidUTF8([]byte(reason), nil)))
 	_ = w.conn.WriteControl(websocket.CloseMessage, message, time.Now().Add(farewellTimeout))
+}
+
+// close closes the connection once the node has, or its time is over: closing it with
+// something unread would reset it, and the farewell might be lost. The connection must
+// expire.
+func (w *wire) close() {
+	_, _ = io.Copy(io.Discard, w.socket)
 	_ = w.conn.Close()
 }
 
 // readHello reads the first frame, which is one Hello.
 func (w *wire) readHello() (*pb.Hello, error) {
-	w.conn.SetReadLimit(protocol.MaxAgentFrameBytes)
-	w.socket.Expire(handshakeTimeout)
 	messages, err := w.read()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, fmt.Errorf("%w: no Hello came in time", delivery.ErrProtocol)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +143,6 @@ func (w *wire) readHello() (*pb.Hello, error) {
 
 // readInventory reads Inventory messages, if any are to come, until the last one.
 func (w *wire) readInventory(any bool) (inventory, error) {
-	w.socket.SetPatience(inventoryTimeout)
 	held := inventory{}
 	for last := !any; !last; {
 		messages, err := w.read()
@@ -130,7 +162,9 @@ func (w *wire) readInventory(any bool) (inventory, error) {
 	return held, nil
 }
 
+// add takes over a part. So that an inventory ends, each part brings something new.
 func (i inventory) add(part *pb.Inventory) (last bool, err error) {
+	before := len(i)
 	for _, entry := range part.GetEntries() {
 		state, _, err := stateFromPB(entry.GetState())
 		if err != nil {
@@ -147,8 +181,13 @@ func (i inventory) add(part *pb.Inventory) (last bool, err error) {
 			Message: entry.GetMessage(),
 		}
 	}
-	if len(i) > protocol.MaxInventory {
+	switch added := len(i) - before; {
+	case len(i) > protocol.MaxInventory:
 		return false, fmt.Errorf("%w: an inventory of more than %d objects", delivery.ErrProtocol, protocol.MaxInventory)
+	case added < len(part.GetEntries()):
+		return false, fmt.Errorf("%w: an inventory that names an object twice", delivery.ErrProtocol)
+	case added == 0 && !part.GetLast():
+		return false, fmt.Errorf("%w: an empty part of an inventory that goes on", delivery.ErrProtocol)
 	}
 	return part.GetLast(), nil
 }

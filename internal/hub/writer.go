@@ -31,12 +31,13 @@ func (s *session) writeLoop() error {
 		s.end(closeNormal, "")
 		s.wire.farewell(s.ending.code, s.ending.reason)
 	}()
-	for drained := false; ; {
+	for drained := false; !s.ended(); {
 		draining := s.absorb()
+		sent := false
 		var err error
 		switch {
 		case !draining:
-			err = s.flush()
+			sent, err = s.sendFrame()
 		case !drained:
 			drained = true
 			err = s.wire.write(s.drainMessage())
@@ -45,15 +46,16 @@ func (s *session) writeLoop() error {
 			return err
 		}
 		s.awaitManager()
-		if !s.sleep(draining) {
-			return nil
+		if !sent {
+			s.sleep(draining)
 		}
 	}
+	return nil
 }
 
-// sleep waits until there is something to do; false if the session is to end. A
-// draining session sends nothing, so no delay matters to it.
-func (s *session) sleep(draining bool) bool {
+// sleep waits until there is something to do. A draining session sends nothing, so no
+// delay matters to it.
+func (s *session) sleep(draining bool) {
 	var delay <-chan time.Time
 	s.mu.Lock()
 	at, delayed := s.node.Wake()
@@ -65,11 +67,8 @@ func (s *session) sleep(draining bool) bool {
 	}
 	select {
 	case <-s.done:
-		return false
 	case <-s.wake:
-		return true
 	case <-delay:
-		return true
 	}
 }
 
@@ -137,31 +136,22 @@ func (s *session) desire(changes []delivery.Change, approval string) {
 	now := time.Now()
 	s.node.Desire(now, changes)
 	s.node.Approve(now, approval)
-	waits := s.node.Waits()
 	s.mu.Unlock()
-	for _, wait := range waits {
-		s.hub.options.Index.Await(s.name, wait.Key, wait.Version)
-	}
 }
 
-// flush sends all that may be sent now. A session that is to end sends nothing more.
-func (s *session) flush() error {
-	for !s.ended() {
-		s.mu.Lock()
-		messages := s.node.Next(time.Now(), frameMessages, frameBytes)
-		s.mu.Unlock()
-		if len(messages) == 0 {
-			return nil
-		}
-		frame := make([]*pb.HubMessage, 0, len(messages))
-		for _, message := range messages {
-			frame = append(frame, messageToPB(message))
-		}
-		if err := s.wire.write(frame...); err != nil {
-			return err
-		}
+// sendFrame sends one frame of what may be sent now, if there is anything.
+func (s *session) sendFrame() (sent bool, err error) {
+	s.mu.Lock()
+	messages := s.node.Next(time.Now(), frameMessages, frameBytes)
+	s.mu.Unlock()
+	if len(messages) == 0 {
+		return false, nil
 	}
-	return nil
+	frame := make([]*pb.HubMessage, 0, len(messages))
+	for _, message := range messages {
+		frame = append(frame, messageToPB(message))
+	}
+	return true, s.wire.write(frame...)
 }
 
 func (s *session) drainMessage() *pb.HubMessage {
