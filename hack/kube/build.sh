@@ -28,23 +28,22 @@ up_to_date() {
   for program in "${programs[@]}"; do [[ -e $out/$program ]] || return 1; done
 }
 
-# Turns the output of the go command into a line of progress every 15 s. What is
-# neither a download nor the name of a package is an error message: it is shown.
+# Turns the output of the go command into a line of progress every 15 s that counts
+# downloads or compiled packages. Any other output is an error message: it is shown.
 progress() {
-  local packages=0 downloads=0 next=$((SECONDS + 15)) line status
+  local count=0 next=$((SECONDS + 15)) line status
   while true; do
     if IFS= read -r -t 3 line; then
       case $line in
-        "go: downloading "*) downloads=$((downloads + 1)) ;;
-        *[[:space:]]*) echo "$line" >&2 ;;
-        *) packages=$((packages + 1)) ;;
+        "go: downloading "* | "${line%%[[:space:]]*}") count=$((count + 1)) ;;
+        *) echo "$line" >&2 ;;
       esac
     else
       status=$?
       ((status > 128)) || break # above 128: no line in time; otherwise: end of input
     fi
     if ((SECONDS >= next)); then
-      say "$downloads modules downloaded, $packages${1:+ of at most $1} packages compiled"
+      say "$count $*"
       next=$((SECONDS + 15))
     fi
   done
@@ -71,8 +70,8 @@ tmp=$(mktemp -d "$out/.build.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
 say "building $(go list -m k8s.io/kubernetes) and $(go list -m go.etcd.io/etcd/server/v3); about six minutes on two cores the first time"
-{ go list -deps . >"$tmp/packages"; } 2>&1 | progress ""
-go build -v -trimpath -ldflags "$(ldflags)" -o "$tmp/kube" . 2>&1 | progress "$(wc -l <"$tmp/packages")"
+{ go list -deps . >"$tmp/packages"; } 2>&1 | progress modules downloaded
+go build -v -trimpath -ldflags "$(ldflags)" -o "$tmp/kube" . 2>&1 | progress "of at most $(wc -l <"$tmp/packages") packages compiled"
 
 rm -f "$out/.stamp"
 mv "$tmp/kube" "$out/kube"

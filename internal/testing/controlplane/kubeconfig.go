@@ -1,3 +1,19 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
 package controlplane
 
 import (
@@ -36,7 +52,7 @@ func (c *ControlPlane) RESTConfig() *rest.Config {
 // IssueClientCert returns a new certificate and key, both PEM, with which a client
 // is the user name in groups.
 func (c *ControlPlane) IssueClientCert(name string, groups ...string) (certPEM, keyPEM []byte, err error) {
-	p, err := c.pki.ca.issue(leafTemplate(name, groups, clientAuth))
+	p, err := issue(c.pki.ca, leafTemplate(name, groups, clientAuth))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,7 +66,7 @@ func (c *ControlPlane) UserKubeconfig(name string, groups ...string) (string, er
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	user, err := c.pki.ca.issue(leafTemplate(name, groups, clientAuth))
+	user, err := issue(c.pki.ca, leafTemplate(name, groups, clientAuth))
 	if err != nil {
 		return "", err
 	}

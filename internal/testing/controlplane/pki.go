@@ -1,3 +1,19 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
 package controlplane
 
 import (
@@ -113,7 +129,7 @@ func leafTemplate(name string, groups []string, usage []x509.ExtKeyUsage, hosts 
 }
 
 // issue signs t for a new key. A nil issuer signs itself.
-func (issuer *pair) issue(t *x509.Certificate) (*pair, error) {
+func issue(issuer *pair, t *x509.Certificate) (*pair, error) {
 	key, keyPEM, err := newKey()
 	if err != nil {
 		return nil, err
@@ -143,7 +159,7 @@ func loadOrIssue(base string, issuer *pair, t *x509.Certificate) (*pair, error) 
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	p, err := issuer.issue(t)
+	p, err := issue(issuer, t)
 	if err != nil {
 		return nil, err
 	}

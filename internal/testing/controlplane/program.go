@@ -1,3 +1,19 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
 package controlplane
 
 import (
@@ -141,7 +157,7 @@ func (p *program) forget() {
 func (p *program) waitReady(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	var last error
+	last := errors.New("it was not asked")
 	for {
 		err := p.checkReady(ctx)
 		if err == nil {
@@ -156,7 +172,7 @@ func (p *program) waitReady(ctx context.Context) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w: %v; %s", p.name, ctx.Err(), last, p.logTail())
+			return fmt.Errorf("%s is not ready: %w: %w; %s", p.name, ctx.Err(), last, p.logTail())
 		}
 	}
 }
