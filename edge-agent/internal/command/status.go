@@ -108,7 +108,7 @@ func inSync(status *agent.Status, now time.Time) string {
 	case !link.Connected && len(status.Problems) == 0:
 		return "unknown: all that is held is applied, but there is no connection" + last
 	case len(status.Problems) > 0:
-		return fmt.Sprintf("no: %d objects are not as they should be%s", len(status.Problems)+status.FurtherProblems, last)
+		return fmt.Sprintf("no: %d not as they should be%s", len(status.Problems)+status.FurtherProblems, last)
 	default:
 		return "no: the hub has more to send" + last
 	}
