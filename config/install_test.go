@@ -17,6 +17,11 @@ limitations under the License.
 package config
 
 import (
+	"cmp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +70,15 @@ func TestManagerPodIsAdmitted(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: deployment.Spec.Template.ObjectMeta, Spec: deployment.Spec.Template.Spec}
 	pod.GenerateName, pod.Namespace = "test-", deployment.Namespace
 	g.Expect(cluster.admin.Create(t.Context(), pod, client.DryRunAll)).To(Succeed())
+}
+
+// A flag that the manager does not know would only show as a pod that never starts.
+func TestManagerTakesItsArguments(t *testing.T) {
+	t.Parallel()
+	manager := filepath.Join(cmp.Or(os.Getenv("EDGESYNC_BIN"), "../bin"), "manager")
+	args := slices.Concat(managerDeployment(t).Spec.Template.Spec.Containers[0].Args, []string{"--help"})
+	out, err := exec.Command(manager, args...).CombinedOutput()
+	NewWithT(t).Expect(err).NotTo(HaveOccurred(), "%s (make build builds it): %s", manager, out)
 }
 
 func managerDeployment(t *testing.T) *appsv1.Deployment {
