@@ -130,11 +130,13 @@ func (n *Node) Nack(now time.Time, nack Nack) ([]object.Key, error) {
 		return nil, nil
 	}
 	e := f.entry
-	switch nack.Code {
-	case NackReject:
-		e.refused = f.put
-		e.fail(now, FailedRejected, nack.Message)
-	case NackStale:
+	switch {
+	case nack.Code == NackReject && f.isPut:
+		if e.wants(f.put) {
+			e.refused = f.put
+			e.fail(now, FailedRejected, nack.Message)
+		}
+	case nack.Code == NackStale:
 		delete(n.waiting, e.key)
 		e.held = &Held{Holding: nack.Held, State: Pending, since: now}
 	default:

@@ -75,7 +75,7 @@ func (e *entry) decideWanted(maxObjectBytes int) action {
 	switch {
 	case e.held != nil && e.held.Same(want) && !e.held.State.removing():
 		return nothing
-	case e.refused.UID != "" && e.refused.Same(want):
+	case e.refused.UID != "":
 		return nothing
 	case len(e.want.Object.Payload) > maxObjectBytes:
 		return refuse
@@ -90,6 +90,11 @@ func (e *entry) decideWanted(maxObjectBytes int) action {
 	default:
 		return force
 	}
+}
+
+// wants reports whether h is what the node should hold.
+func (e *entry) wants(h object.Holding) bool {
+	return e.want.Object != nil && e.want.Holding().Same(h)
 }
 
 // behind reports whether the manager's view of the kind is older than what the node

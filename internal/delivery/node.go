@@ -24,6 +24,7 @@ limitations under the License.
 package delivery
 
 import (
+	"container/list"
 	"errors"
 	"fmt"
 	"maps"
@@ -136,11 +137,13 @@ type Node struct {
 }
 
 type entry struct {
-	key     object.Key
-	held    *Held
-	want    desired.Want
-	flight  *flight
-	queued  bool
+	key    object.Key
+	held   *Held
+	want   desired.Want
+	flight *flight
+	// place is where the entry stands in a lane of the queue; nil if it does not.
+	place   *list.Element
+	lane    int
 	removal removal
 	failure *Failure
 	// refused is what the node has refused for good.
@@ -201,6 +204,9 @@ func (n *Node) Desire(now time.Time, changes []Change) {
 			n.entries[change.Key] = e
 		}
 		e.want = change.Want
+		if e.refused.UID != "" && !e.wants(e.refused) {
+			e.refused, e.failure = object.Holding{}, nil
+		}
 		delete(n.waiting, e.key)
 		n.classify(e, change.Bulk)
 		touched = append(touched, e)
@@ -220,6 +226,10 @@ func (n *Node) reconsider(now time.Time, e *entry) {
 	if act != wait {
 		delete(n.waiting, e.key)
 	}
+	if !act.sends() {
+		n.queue.remove(e)
+		delete(n.delayed, e.key)
+	}
 	switch act {
 	case nothing:
 		n.settle(e)
@@ -233,22 +243,27 @@ func (n *Node) reconsider(now time.Time, e *entry) {
 			n.awaited = append(n.awaited, Wait{Key: e.key, Version: e.held.Version})
 		}
 	default:
-		n.bookmarked = false
-		if e.retryAt.After(now) {
-			n.delayed[e.key] = e
-			return
-		}
-		n.queue.push(e, lane(act, e.key))
+		n.schedule(now, e, act)
 	}
 }
 
-// settle forgets what is neither held nor wanted, and failures that are over.
-func (n *Node) settle(e *entry) {
+func (n *Node) schedule(now time.Time, e *entry, act action) {
+	n.bookmarked = false
+	if e.retryAt.After(now) {
+		n.delayed[e.key] = e
+		return
+	}
 	delete(n.delayed, e.key)
-	if e.want.Object == nil || !e.refused.Same(e.want.Holding()) {
+	n.queue.push(e, lane(act, e.key))
+}
+
+// settle forgets what is neither held nor wanted, and failures that are over. What is
+// forgotten may be frozen: whoever wants it later names it again.
+func (n *Node) settle(e *entry) {
+	if e.refused.UID == "" {
 		e.failure = nil
 	}
-	if e.held == nil && e.want.Object == nil && !e.want.Frozen {
+	if e.held == nil && e.want.Object == nil {
 		delete(n.entries, e.key)
 		delete(n.bulk, e.key)
 	}
@@ -261,22 +276,17 @@ func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
 	var messages []Message
 	bytes := 0
 	for len(messages) < most && len(n.flights) < n.config.WindowMessages {
-		e := n.queue.peek()
+		e := n.queue.first()
 		if e == nil {
 			break
 		}
 		act := e.decide(n.config.MaxObjectBytes)
-		if !act.sends() {
-			n.queue.pop()
-			n.reconsider(now, e)
-			continue
-		}
 		size := e.bytes(act)
 		if len(messages) > 0 && bytes+size > mostBytes ||
 			len(n.flights) > 0 && n.inFlight+size > n.config.WindowBytes {
 			return messages
 		}
-		n.queue.pop()
+		n.queue.remove(e)
 		messages = append(messages, n.send(e, act))
 		bytes += size
 	}
@@ -288,7 +298,7 @@ func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
 }
 
 func (n *Node) idle() bool {
-	return n.queue.peek() == nil && len(n.flights) == 0 && len(n.delayed) == 0 && len(n.waiting) == 0
+	return n.queue.first() == nil && len(n.flights) == 0 && len(n.delayed) == 0 && len(n.waiting) == 0
 }
 
 func (n *Node) send(e *entry, act action) Message {
@@ -342,14 +352,20 @@ func (n *Node) Waits() []Wait {
 	return waits
 }
 
-// Unsettled are the keys that are frozen or held back: to be looked up when that may be over.
+// Unsettled are the keys to be looked up when something may have been suspended,
+// resumed or approved: those that are frozen, and those that are held and not wanted.
+// A change of what the node should hold names the wanted ones itself, but not what
+// nothing covers any longer.
 func (n *Node) Unsettled() []object.Key {
 	var keys []object.Key
 	for key, e := range n.entries {
-		if e.want.Frozen || e.removal == heldBack {
+		if e.want.Frozen || e.want.Object == nil {
 			keys = append(keys, key)
 		}
 	}
 	slices.SortFunc(keys, object.Key.Compare)
 	return keys
 }
+
+// Size is how many objects the Node remembers: those that are held, wanted or in flight.
+func (n *Node) Size() int { return len(n.entries) }

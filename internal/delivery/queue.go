@@ -16,7 +16,11 @@ limitations under the License.
 
 package delivery
 
-import "github.com/edgesync/edgesync/internal/object"
+import (
+	"container/list"
+
+	"github.com/edgesync/edgesync/internal/object"
+)
 
 // lanes: removals, last kinds first, then objects, first kinds first. Removals are
 // small, and free names and space.
@@ -33,39 +37,32 @@ func lane(act action, key object.Key) int {
 // queue is the schedule of what is to be sent: in each lane first come, first
 // served, with one place for an entry however often it changes.
 type queue struct {
-	lanes [lanes][]*entry
+	lanes [lanes]list.List
 }
 
+// push puts an entry at the end of a lane, unless it has a place there already.
 func (q *queue) push(e *entry, lane int) {
-	if e.queued {
+	if e.place != nil && e.lane == lane {
 		return
 	}
-	e.queued = true
-	q.lanes[lane] = append(q.lanes[lane], e)
+	q.remove(e)
+	e.place, e.lane = q.lanes[lane].PushBack(e), lane
 }
 
-func (q *queue) first() int {
+// remove takes an entry out, if it is in.
+func (q *queue) remove(e *entry) {
+	if e.place != nil {
+		q.lanes[e.lane].Remove(e.place)
+		e.place = nil
+	}
+}
+
+// first is the entry whose turn it is; nil if there is none.
+func (q *queue) first() *entry {
 	for i := range q.lanes {
-		if len(q.lanes[i]) > 0 {
-			return i
+		if front := q.lanes[i].Front(); front != nil {
+			return front.Value.(*entry)
 		}
 	}
-	return -1
-}
-
-func (q *queue) peek() *entry {
-	i := q.first()
-	if i < 0 {
-		return nil
-	}
-	return q.lanes[i][0]
-}
-
-func (q *queue) pop() {
-	i := q.first()
-	q.lanes[i][0].queued = false
-	q.lanes[i][0] = nil
-	if q.lanes[i] = q.lanes[i][1:]; len(q.lanes[i]) == 0 {
-		q.lanes[i] = nil
-	}
+	return nil
 }

@@ -101,6 +101,8 @@ func (e *entry) progress() (Progress, *Failure) {
 		return Failing, failure
 	}
 	switch {
+	case e.flight != nil:
+		return InProgress, nil
 	case e.want.Object == nil && e.want.Frozen:
 		return InSync, nil
 	case e.want.Object == nil && e.held == nil:
