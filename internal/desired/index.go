@@ -107,15 +107,18 @@ func (x *Index) DeleteNode(name string) {
 	if n == nil {
 		return
 	}
+	keys := n.keys()
 	for _, s := range n.sources {
 		delete(s.nodes, name)
 		x.onSource(s.ID)
 	}
+	x.forgetWaiters(name)
+	delete(x.nodes, name)
 	if n.sink != nil {
 		x.early[name] = n.sink
+		n.tell(keys, true)
 		n.recheck()
 	}
-	delete(x.nodes, name)
 }
 
 // Node reports the settings of a node, and whether it exists.

@@ -50,6 +50,10 @@ func (x *Index) Detach(name string, sink Sink) {
 		return
 	}
 	n.sink = nil
+	x.forgetWaiters(name)
+}
+
+func (x *Index) forgetWaiters(name string) {
 	for _, t := range x.tables {
 		maps.DeleteFunc(t.waiters, func(id waiterID, _ *waiter) bool { return id.node == name })
 	}
@@ -76,23 +80,29 @@ func (x *Index) Lookup(name string, key object.Key) Want {
 	return want
 }
 
-// describe adds what one table knows of a key. The first table to have the object wins.
+// describe adds what one table knows of a key, if it knows it for sure. The first
+// table to have the object wins.
 func (t *Table) describe(want *Want, n *node, key object.Key) {
-	if t.listed && (want.Seen == "" || object.Older(t.seen, want.Seen)) {
+	if !t.listed {
+		return
+	}
+	if want.Seen == "" || object.Older(t.seen, want.Seen) {
 		want.Seen = t.seen
 	}
 	if w := t.waiters[waiterID{n.name, key}]; w != nil && w.rewound {
 		want.Rewound = true
 	}
 	it := t.items[key]
-	if it == nil || want.Object != nil {
+	if it == nil {
 		return
 	}
 	for _, s := range it.sources {
 		if s.nodes[n.name] == nil || s.Suspend {
 			continue
 		}
-		want.Object = it.Object
+		if want.Object == nil {
+			want.Object = it.Object
+		}
 		want.Retain = want.Retain || s.Retain
 	}
 }

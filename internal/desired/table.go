@@ -64,6 +64,10 @@ func (t *Table) Close() {
 	t.index.mu.Lock()
 	defer t.index.mu.Unlock()
 	t.watched, t.listed = false, false
+	for _, s := range t.sources {
+		s.tell()
+		t.index.onSource(s.ID)
+	}
 	t.index.dropUnusedTable(t)
 }
 
