@@ -87,6 +87,9 @@ func (s *session) welcome(welcome *pb.Welcome) error {
 		return fmt.Errorf("%w: it chose protocol version %d, this agent speaks %d", errProtocol, version, protocol.Version)
 	}
 	s.epoch = welcome.GetClusterEpoch()
+	if err := s.rememberFirstCluster(); err != nil {
+		return err
+	}
 	period := heartbeat(welcome.GetHeartbeatSeconds())
 	s.wire.setHeartbeat(period)
 	s.group.Go(func() error { return s.keepAlive(period) })
@@ -114,12 +117,28 @@ func (s *session) sendInventory() error {
 
 // bookmark also remembers the hub's cluster: from now on everything held is from there.
 func (s *session) bookmark() error {
+	if err := s.rememberCluster(); err != nil {
+		return err
+	}
+	s.link.completed()
+	return nil
+}
+
+// rememberFirstCluster remembers the cluster from which the store gets its first objects.
+func (s *session) rememberFirstCluster() error {
+	known, err := s.link.config.Store.ClusterEpoch()
+	if err != nil || known != "" {
+		return err
+	}
+	return s.rememberCluster()
+}
+
+func (s *session) rememberCluster() error {
 	err := s.link.config.Store.SetClusterEpoch(s.epoch)
 	if errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
 	s.link.storeFailed(err)
-	s.link.completed()
 	return nil
 }
 

@@ -102,14 +102,26 @@ func TestManyObjectsShareFewCommitsAndAcks(t *testing.T) {
 	close(a.work)
 }
 
-func TestBookmarkCompletesAndRemembersTheCluster(t *testing.T) {
+func TestTheFirstClusterIsRememberedAtOnce(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	h, s := newHub(t), openStore(t)
 	a := startAgent(t, h, s)
+	h.greet()
+	g.Eventually(a.Status, patience).Should(HaveField("Connected", true))
+	g.Expect(s.ClusterEpoch()).To(Equal("cluster-1"))
+}
+
+func TestBookmarkCompletesAndRemembersTheCluster(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	g.Expect(s.SetClusterEpoch("cluster-0")).To(Succeed())
+	a := startAgent(t, h, s)
 	p, _ := h.greet()
 	g.Eventually(a.Status, patience).Should(HaveField("Connected", true))
 	g.Expect(a.Status().Complete).To(BeFalse())
+	g.Expect(s.ClusterEpoch()).To(Equal("cluster-0"), "objects of that cluster may still be held")
 
 	p.send(bookmark())
 
