@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -59,8 +60,9 @@ type Kubernetes struct {
 	name string
 	load func() (*rest.Config, error)
 
-	mu     sync.Mutex
-	client dynamic.Interface // nil until the configuration could be loaded
+	mu         sync.Mutex
+	client     dynamic.Interface // nil until the configuration could be loaded
+	httpClient *http.Client
 }
 
 // NewKubernetes makes a target that connects when it is first used: a cluster on the
@@ -250,8 +252,21 @@ func (k *Kubernetes) connect() (dynamic.Interface, error) {
 	config.UserAgent = "edge-agent"
 	// The engine bounds what runs at one time, and the API server has its own limits.
 	config.QPS = -1
-	k.client, err = dynamic.NewForConfig(config)
+	if k.httpClient, err = rest.HTTPClientFor(config); err != nil {
+		return nil, err
+	}
+	k.client, err = dynamic.NewForConfigAndClient(config, k.httpClient)
 	return k.client, err
+}
+
+// disconnect has the configuration loaded again when it is next needed.
+func (k *Kubernetes) disconnect() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.client != nil {
+		k.httpClient.CloseIdleConnections()
+		k.client = nil
+	}
 }
 
 // explain says what a user can do about an error of the API server.
@@ -261,10 +276,8 @@ func (k *Kubernetes) explain(err error, entry *store.Entry) error {
 		return fmt.Errorf("the local API server does not know %s in %s: sync its CustomResourceDefinition too, or install it there: %w",
 			entry.Resource, entry.APIVersion, err)
 	case apierrors.IsUnauthorized(err):
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		// The credentials may have been replaced.
-		k.client = nil
+		// They may have been replaced.
+		k.disconnect()
 		return fmt.Errorf("the local API server does not accept the agent's credentials: %w", err)
 	case apierrors.HasStatusCause(err, "NamespaceTerminating"):
 		return fmt.Errorf("%w until the old namespace %s is gone: %w", ErrWaiting, entry.Key.Namespace, err)
