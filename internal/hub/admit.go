@@ -84,7 +84,8 @@ func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err er
 	refusals.WithLabelValues(strconv.Itoa(refusal.Status)).Inc()
 	h.options.Log.Info("Refused a node", "node", name, "address", r.RemoteAddr, "reason", err.Error())
 	if refusal.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter.Seconds())))
+		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
+		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
 	http.Error(w, refusal.Message, refusal.Status)
 }
@@ -105,35 +106,21 @@ func (h *Hub) serve(name, address string, conn *websocket.Conn) {
 		_ = conn.Close()
 		return
 	}
-	defer w.close()
 	s := newSession(h, name, address, w)
+	s.log = log.WithValues("session", s.id)
 	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
-	log = log.WithValues("session", s.id)
-
-	_ = w.socket.SetReadDeadline(time.Now().Add(handshakeTimeout))
-	hello, err := w.readHello()
-	if err == nil {
-		keys := h.enter(s)
-		defer h.leave(s)
-		err = s.open(hello, keys)
+	reason := s.run()
+	if s.begun() {
+		s.log.Info("Node disconnected", "reason", reason)
+	} else {
+		s.log.Info("Ended a connection before its session began", "reason", reason)
 	}
-	if err != nil {
-		s.fail(err)
-		w.farewell(s.ending.code, s.ending.reason)
-		log.Info("Ended a connection before its session began", "reason", s.reason(err))
-		return
-	}
-	log.Info("Node connected", "agentVersion", s.agentVersion)
-	h.options.Observer.OnNodeEvent(name)
-	log.Info("Node disconnected", "reason", s.reason(s.run()))
 }
 
 // open tells the node what it needs to know, learns what it holds, and makes its
 // delivery. When the digest shows that the node holds all that it should, and has
 // applied it, nothing further is asked.
 func (s *session) open(hello *pb.Hello, keys []object.Key) error {
-	s.wire.socket.SetPatience(inventoryTimeout)
-	s.agentVersion, s.bootID = hello.GetAgentVersion(), hello.GetBootId()
 	// From here on Disconnect finds the session; whom it was meant for before, this does.
 	if err := s.hub.options.Admit(s.hub.closing, s.name); err != nil {
 		return refusalOf(err)

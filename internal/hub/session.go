@@ -18,10 +18,10 @@ package hub
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 
 	"github.com/edgesync/edgesync/internal/delivery"
@@ -38,8 +38,8 @@ const (
 	frameBytes    = 64 << 10
 )
 
-// session is one connection of one node. It runs in two goroutines: the one that
-// serves the request reads, the other writes.
+// session is one connection of one node. It runs in two goroutines: one reads, the
+// other writes.
 type session struct {
 	hub          *Hub
 	name         string
@@ -49,6 +49,9 @@ type session struct {
 	agentVersion string
 	bootID       string
 	wire         *wire
+	log          logr.Logger
+	// opened is closed when the delivery has been made.
+	opened chan struct{}
 	// wake holds a token when the writer has something to look at.
 	wake chan struct{}
 	// done is closed when the session is to end, for the cause in ending.
@@ -88,6 +91,7 @@ func (s *session) begin(hello *pb.Hello, keys []object.Key, held inventory) {
 	}
 	s.Changed(keys, true)
 	s.Recheck()
+	close(s.opened)
 }
 
 // Changed implements desired.Sink.
@@ -130,13 +134,17 @@ func newSession(h *Hub, name, address string, w *wire) *session {
 	return &session{
 		hub: h, name: name, address: address, wire: w,
 		id: uuid.NewString(), connected: time.Now(),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		opened: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }
 
-func (s *session) ended() bool {
+func (s *session) begun() bool { return closed(s.opened) }
+
+func (s *session) ended() bool { return closed(s.done) }
+
+func closed(c <-chan struct{}) bool {
 	select {
-	case <-s.done:
+	case <-c:
 		return true
 	default:
 		return false
@@ -168,25 +176,20 @@ func (s *session) fail(err error) {
 	}
 }
 
-// reason is why the session has failed: its own cause, or the error that came of it.
-func (s *session) reason(err error) string {
+// run runs the session until it ends, and returns why.
+func (s *session) run() (reason string) {
+	written := make(chan error, 1)
+	go func() { written <- s.write() }()
+	err := s.read()
+	s.fail(err)
+	if writeErr := <-written; writeErr != nil {
+		err = writeErr
+	}
+	s.wire.close()
 	if s.ending.code != closeNormal {
 		return s.ending.reason
 	}
 	return err.Error()
-}
-
-// run runs the session until it ends, and returns why.
-func (s *session) run() error {
-	s.wire.socket.SetPatience(s.hub.options.Heartbeat * 5 / 2)
-	written := make(chan error, 1)
-	go func() { written <- s.writeLoop() }()
-	readErr := s.readLoop()
-	s.fail(readErr)
-	if writeErr := <-written; writeErr != nil {
-		return writeErr
-	}
-	return readErr
 }
 
 // closeNormal ends a session that the node has left.
@@ -240,93 +243,6 @@ func (s *session) unabsorbed(keys []object.Key) bool {
 		}
 	}
 	return false
-}
-
-func (s *session) readLoop() error {
-	for {
-		messages, err := s.wire.read()
-		if err != nil {
-			return err
-		}
-		for _, message := range messages {
-			keys, err := s.receive(message)
-			if err != nil {
-				return err
-			}
-			if len(keys) > 0 {
-				s.hub.options.Observer.OnProgress(s.name, keys)
-			}
-		}
-		s.signal()
-	}
-}
-
-// receive takes an answer of the node over and returns the keys that it concerns.
-func (s *session) receive(message *pb.AgentMessage) ([]object.Key, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	switch body := message.GetBody().(type) {
-	case *pb.AgentMessage_Ack:
-		return s.receiveAck(now, body.Ack)
-	case *pb.AgentMessage_Nack:
-		return s.node.Nack(now, nackFromPB(body.Nack))
-	case *pb.AgentMessage_Applied:
-		return s.receiveApplied(now, body.Applied)
-	default:
-		return nil, fmt.Errorf("%w: a %T in the middle of a session", delivery.ErrProtocol, message.GetBody())
-	}
-}
-
-func (s *session) receiveAck(now time.Time, ack *pb.Ack) ([]object.Key, error) {
-	keys, err := s.node.Ack(now, ack.GetCumulative())
-	for _, r := range ack.GetRanges() {
-		if err != nil {
-			break
-		}
-		var more []object.Key
-		more, err = s.node.AckRange(now, r.GetFirst(), r.GetLast())
-		keys = append(keys, more...)
-	}
-	persisted.Add(float64(len(keys)))
-	return keys, err
-}
-
-func (s *session) receiveApplied(now time.Time, applied *pb.Applied) ([]object.Key, error) {
-	var keys []object.Key
-	for _, result := range applied.GetResults() {
-		state, removed, err := stateFromPB(result.GetState())
-		if err != nil {
-			return nil, err
-		}
-		key := protocol.KeyFromPB(result.GetKey())
-		if s.node.Applied(now, delivery.Result{
-			Key: key, UID: result.GetUid(), Digest: object.Digest(result.GetDigest()),
-			State: state, Removed: removed, Message: result.GetMessage(),
-		}) {
-			keys = append(keys, key)
-		}
-	}
-	return keys, nil
-}
-
-func nackFromPB(nack *pb.Nack) delivery.Nack {
-	nacks.WithLabelValues(nack.GetCode().String()).Inc()
-	converted := delivery.Nack{
-		Sequence:   nack.GetSequence(),
-		Message:    nack.GetMessage(),
-		RetryAfter: time.Duration(nack.GetRetryAfterMs()) * time.Millisecond,
-	}
-	switch nack.GetCode() {
-	case pb.NackCode_NACK_CODE_REJECT:
-		converted.Code = delivery.NackReject
-	case pb.NackCode_NACK_CODE_STALE:
-		converted.Code = delivery.NackStale
-		converted.Held = object.Holding{
-			UID: nack.GetHeldUid(), Version: nack.GetHeldVersion(), Digest: object.Digest(nack.GetHeldDigest()),
-		}
-	}
-	return converted
 }
 
 var _ desired.Sink = (*session)(nil)

@@ -25,12 +25,22 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// writeLoop sends what the delivery gives until the session ends, and says farewell.
-func (s *session) writeLoop() error {
+// write sends, once the session is open, what the delivery gives. When the session
+// ends it says farewell.
+func (s *session) write() error {
 	defer func() {
 		s.end(closeNormal, "")
 		s.wire.farewell(s.ending.code, s.ending.reason)
 	}()
+	select {
+	case <-s.opened:
+		return s.writeLoop()
+	case <-s.done:
+		return nil
+	}
+}
+
+func (s *session) writeLoop() error {
 	for drained := false; !s.ended(); {
 		draining := s.absorb()
 		sent := false

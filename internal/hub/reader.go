@@ -1,0 +1,134 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hub
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/edgesync/edgesync/internal/delivery"
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+// read takes what the node says, from its Hello to the end.
+func (s *session) read() error {
+	_ = s.wire.socket.SetReadDeadline(time.Now().Add(handshakeTimeout))
+	hello, err := s.wire.readHello()
+	if err != nil {
+		return err
+	}
+	s.agentVersion, s.bootID = hello.GetAgentVersion(), hello.GetBootId()
+	s.wire.socket.SetPatience(inventoryTimeout)
+	keys := s.hub.enter(s)
+	defer s.hub.leave(s)
+	if err := s.open(hello, keys); err != nil {
+		return err
+	}
+	s.log.Info("Node connected", "agentVersion", s.agentVersion)
+	s.hub.options.Observer.OnNodeEvent(s.name)
+	s.wire.socket.SetPatience(s.hub.options.Heartbeat * 5 / 2)
+	return s.readLoop()
+}
+
+func (s *session) readLoop() error {
+	for {
+		messages, err := s.wire.read()
+		if err != nil {
+			return err
+		}
+		for _, message := range messages {
+			keys, err := s.receive(message)
+			if err != nil {
+				return err
+			}
+			if len(keys) > 0 {
+				s.hub.options.Observer.OnProgress(s.name, keys)
+			}
+		}
+		s.signal()
+	}
+}
+
+// receive takes an answer of the node over and returns the keys that it concerns.
+func (s *session) receive(message *pb.AgentMessage) ([]object.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	switch body := message.GetBody().(type) {
+	case *pb.AgentMessage_Ack:
+		return s.receiveAck(now, body.Ack)
+	case *pb.AgentMessage_Nack:
+		return s.node.Nack(now, nackFromPB(body.Nack))
+	case *pb.AgentMessage_Applied:
+		return s.receiveApplied(now, body.Applied)
+	default:
+		return nil, fmt.Errorf("%w: a %T in the middle of a session", delivery.ErrProtocol, message.GetBody())
+	}
+}
+
+func (s *session) receiveAck(now time.Time, ack *pb.Ack) ([]object.Key, error) {
+	keys, err := s.node.Ack(now, ack.GetCumulative())
+	for _, r := range ack.GetRanges() {
+		if err != nil {
+			break
+		}
+		var more []object.Key
+		more, err = s.node.AckRange(now, r.GetFirst(), r.GetLast())
+		keys = append(keys, more...)
+	}
+	persisted.Add(float64(len(keys)))
+	return keys, err
+}
+
+func (s *session) receiveApplied(now time.Time, applied *pb.Applied) ([]object.Key, error) {
+	var keys []object.Key
+	for _, result := range applied.GetResults() {
+		state, removed, err := stateFromPB(result.GetState())
+		if err != nil {
+			return nil, err
+		}
+		key := protocol.KeyFromPB(result.GetKey())
+		if s.node.Applied(now, delivery.Result{
+			Key: key, UID: result.GetUid(), Digest: object.Digest(result.GetDigest()),
+			State: state, Removed: removed, Message: result.GetMessage(),
+		}) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
+func nackFromPB(nack *pb.Nack) delivery.Nack {
+	nacks.WithLabelValues(nack.GetCode().String()).Inc()
+	converted := delivery.Nack{
+		Sequence:   nack.GetSequence(),
+		Message:    nack.GetMessage(),
+		RetryAfter: time.Duration(nack.GetRetryAfterMs()) * time.Millisecond,
+	}
+	switch nack.GetCode() {
+	case pb.NackCode_NACK_CODE_REJECT:
+		converted.Code = delivery.NackReject
+	case pb.NackCode_NACK_CODE_STALE:
+		converted.Code = delivery.NackStale
+		converted.Held = object.Holding{
+			UID: nack.GetHeldUid(), Version: nack.GetHeldVersion(), Digest: object.Digest(nack.GetHeldDigest()),
+		}
+	}
+	return converted
+}
