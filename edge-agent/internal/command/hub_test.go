@@ -74,7 +74,7 @@ func newHub(t *testing.T) *hub {
 	mux.HandleFunc("POST "+joinapi.Path, h.join)
 	mux.HandleFunc("GET "+protocol.SyncPath, h.sync)
 	server := &http.Server{Handler: mux}
-	go server.Serve(listener)
+	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Close() })
 	return h
 }

@@ -35,7 +35,7 @@ func TestTheExampleOfTheProtocolPage(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	shows := func(what string, digest object.Digest) {
 		t.Helper()
-		g.Expect(string(page)).To(ContainSubstring("| "+what+" | `"+hex.EncodeToString(digest[:])+"` |"))
+		g.Expect(string(page)).To(ContainSubstring("| " + what + " | `" + hex.EncodeToString(digest[:]) + "` |"))
 	}
 
 	key := object.Key{Kind: "ConfigMap", Namespace: "shop", Name: "settings"}
