@@ -31,9 +31,10 @@ import (
 
 // Options of an Engine. Zero values stand for the defaults.
 type Options struct {
-	// Workers is how many records are worked on at one time; 32 by default. A
-	// directory waits for the disk with each, and disks are fastest when asked for
-	// many things at once.
+	// Workers is how many records are worked on at one time; 16 by default. A
+	// directory waits for the disk with each, and disks do more when asked for many
+	// things at once: 16 take a quarter of the time of one, and more gain little and
+	// hold up the commits of what still comes.
 	Workers int
 	// CheckInterval is how often everything applied is checked and repaired; a
 	// minute by default.
@@ -61,7 +62,7 @@ func (o *Options) setDefaults() {
 		}
 	}
 	if o.Workers == 0 {
-		o.Workers = 32
+		o.Workers = 16
 	}
 	if o.OnResults == nil {
 		o.OnResults = func([]Result) {}
