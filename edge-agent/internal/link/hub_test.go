@@ -122,7 +122,6 @@ type peer struct {
 	t       *testing.T
 	conn    *websocket.Conn
 	waiting []*pb.AgentMessage
-	frames  int
 }
 
 func (p *peer) send(messages ...*pb.HubMessage) {
@@ -157,7 +156,6 @@ func (p *peer) readFrame() error {
 	if err != nil {
 		return err
 	}
-	p.frames++
 	p.waiting, err = protocol.DecodeAgent(frame)
 	return err
 }
