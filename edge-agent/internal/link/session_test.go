@@ -100,7 +100,7 @@ func TestWhatHasArrivedIsCommittedTogether(t *testing.T) {
 	s.phase = open
 	const frames = 200
 	for i := range uint64(frames) {
-		s.frames <- received{[]*pb.HubMessage{put(i+1, configMap(fmt.Sprintf("object-%d", i), "1"))}, 1}
+		s.frames <- received{[]*pb.HubMessage{put(i+1, configMap(fmt.Sprintf("object-%d", i), "1"))}, 0}
 	}
 	close(s.frames)
 
