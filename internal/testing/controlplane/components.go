@@ -17,26 +17,28 @@ limitations under the License.
 package controlplane
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/edgesync/edgesync/internal/testing/process"
 )
 
-func (c *ControlPlane) newProgram(name string, port int, args []string) *program {
-	return &program{
-		name:     name,
-		path:     filepath.Join(c.cfg.Assets, name),
-		args:     args,
-		dir:      c.cfg.Dir,
-		port:     port,
-		detached: c.cfg.Detached,
+func (c *ControlPlane) newProgram(name string, port int, args []string) *process.Program {
+	return &process.Program{
+		Path:     filepath.Join(c.cfg.Assets, name),
+		Args:     args,
+		Dir:      c.cfg.Dir,
+		Ports:    []int{port},
+		Detached: c.cfg.Detached,
 	}
 }
 
-func (c *ControlPlane) newEtcd() *program {
-	url := fmt.Sprintf("https://%s:%d", Host, c.ports.Etcd)
+func (c *ControlPlane) newEtcd() *process.Program {
+	url := "https://" + c.ports.Address(etcdPort)
 	peerURL := fmt.Sprintf("https://%s:0", Host) // there are no peers, but etcd always listens for them
 	args := []string{
 		"--data-dir=" + filepath.Join(c.cfg.Dir, "etcd"),
@@ -57,20 +59,19 @@ func (c *ControlPlane) newEtcd() *program {
 	if c.cfg.UnsafeNoFsync {
 		args = append(args, "--unsafe-no-fsync")
 	}
-	p := c.newProgram("etcd", c.ports.Etcd, args)
-	p.client = newClient(c.pki.etcdClient, c.pki.etcdCA)
-	p.ready = []check{{url: url + "/health"}}
+	p := c.newProgram("etcd", c.ports.Get(etcdPort), args)
+	p.Ready = all(newClient(c.pki.etcdClient, c.pki.etcdCA), check{url: url + "/health"})
 	return p
 }
 
-func (c *ControlPlane) newAPIServer() *program {
+func (c *ControlPlane) newAPIServer() *process.Program {
 	args := []string{
-		fmt.Sprintf("--etcd-servers=https://%s:%d", Host, c.ports.Etcd),
+		"--etcd-servers=https://" + c.ports.Address(etcdPort),
 		"--etcd-cafile=" + c.pki.path("etcd-ca.crt"),
 		"--etcd-certfile=" + c.pki.path("apiserver-etcd-client.crt"),
 		"--etcd-keyfile=" + c.pki.path("apiserver-etcd-client.key"),
 		"--bind-address=" + Host,
-		fmt.Sprintf("--secure-port=%d", c.ports.APIServer),
+		fmt.Sprintf("--secure-port=%d", c.ports.Get(apiServerPort)),
 		"--tls-cert-file=" + c.pki.path("apiserver.crt"),
 		"--tls-private-key-file=" + c.pki.path("apiserver.key"),
 		"--client-ca-file=" + c.pki.path("ca.crt"),
@@ -86,33 +87,49 @@ func (c *ControlPlane) newAPIServer() *program {
 	if len(c.cfg.Controllers) == 0 {
 		args = append(args, "--disable-admission-plugins=ServiceAccount")
 	}
-	p := c.newProgram("kube-apiserver", c.ports.APIServer, append(args, c.cfg.ExtraAPIServerArgs...))
-	p.client = newClient(c.pki.admin, c.pki.ca)
-	p.ready = []check{{url: c.URL() + "/readyz"}, {url: c.URL() + "/api/v1/namespaces/default"}}
+	p := c.newProgram("kube-apiserver", c.ports.Get(apiServerPort), append(args, c.cfg.ExtraAPIServerArgs...))
+	p.Ready = all(newClient(c.pki.admin, c.pki.ca),
+		check{url: c.URL() + "/readyz"}, check{url: c.URL() + "/api/v1/namespaces/default"})
 	return p
 }
 
-func (c *ControlPlane) newControllerManager(kubeconfig string) *program {
-	p := c.newProgram("kube-controller-manager", c.ports.ControllerManager, []string{
+func (c *ControlPlane) newControllerManager(kubeconfig string) *process.Program {
+	p := c.newProgram("kube-controller-manager", c.ports.Get(controllerManagerPort), []string{
 		"--kubeconfig=" + kubeconfig,
 		"--controllers=" + strings.Join(c.cfg.Controllers, ","),
 		"--leader-elect=false",
 		"--use-service-account-credentials",
 		"--bind-address=" + Host,
-		fmt.Sprintf("--secure-port=%d", c.ports.ControllerManager),
+		fmt.Sprintf("--secure-port=%d", c.ports.Get(controllerManagerPort)),
 		"--tls-cert-file=" + c.pki.path("controller-manager-serving.crt"),
 		"--tls-private-key-file=" + c.pki.path("controller-manager-serving.key"),
 		"--service-account-private-key-file=" + c.pki.path("service-account.key"),
 		"--root-ca-file=" + c.pki.path("ca.crt"),
 	})
-	p.client = newClient(c.pki.admin, c.pki.ca)
+	var checks []check
 	for _, controller := range c.cfg.Controllers {
-		p.ready = append(p.ready, check{
-			url:  fmt.Sprintf("https://%s:%d/healthz?verbose", Host, c.ports.ControllerManager),
+		checks = append(checks, check{
+			url:  "https://" + c.ports.Address(controllerManagerPort) + "/healthz?verbose",
 			says: "[+]" + controller + " ok",
 		})
 	}
+	p.Ready = all(newClient(c.pki.admin, c.pki.ca), checks...)
 	return p
+}
+
+// check holds when url answers 200 with a body that contains says.
+type check struct{ url, says string }
+
+// all returns a function that asks client for every check.
+func all(client *http.Client, checks ...check) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, c := range checks {
+			if err := process.Probe(ctx, client, c.url, c.says); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // newClient makes a connection for each request: an idle one would outlive the control plane.

@@ -30,10 +30,19 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/edgesync/edgesync/internal/testing/process"
 )
 
 // Host is the address that every program listens on.
-const Host = "127.0.0.1"
+const Host = process.Host
+
+// The names of the ports.
+const (
+	etcdPort              = "etcd"
+	apiServerPort         = "apiServer"
+	controllerManagerPort = "controllerManager"
+)
 
 // DefaultControllers are those that objects without workloads need: deletion of
 // namespaces, owner references, service accounts with their CA bundle, aggregated
@@ -79,32 +88,49 @@ type Config struct {
 type ControlPlane struct {
 	cfg               Config
 	pki               *pki
-	ports             *ports
-	etcd              *program
-	apiServer         *program
-	controllerManager *program // nil without controllers
+	ports             *process.Ports
+	etcd              *process.Program
+	apiServer         *process.Program
+	controllerManager *process.Program // nil without controllers
 }
 
 // Start runs a control plane and returns when it serves requests, the default
 // namespace exists and the controllers run. ctx bounds the start only. When it
 // fails, nothing that would die with this process is left running.
 func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
-	c, err := prepare(cfg)
+	c, err := New(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("control plane in %s: %w", cfg.Dir, err)
+		return nil, err
 	}
-	for _, p := range c.programs() {
-		if err := c.run(ctx, p); err != nil {
-			if !cfg.Detached {
-				err = errors.Join(err, c.Stop())
-			}
-			return nil, fmt.Errorf("control plane in %s: %w", cfg.Dir, err)
+	if err := c.Start(ctx); err != nil {
+		if !cfg.Detached {
+			err = errors.Join(err, c.Stop())
 		}
+		return nil, err
 	}
 	return c, nil
 }
 
-// prepare does all that needs no process: paths, keys, ports, the kubeconfig.
+// New prepares what Start needs, with nothing running: directory, keys, ports and
+// kubeconfigs. Stop gives the ports back.
+func New(cfg Config) (*ControlPlane, error) {
+	c, err := prepare(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("control plane in %s: %w", cfg.Dir, err)
+	}
+	return c, nil
+}
+
+// Start starts what does not run, and returns when all of it is ready.
+func (c *ControlPlane) Start(ctx context.Context) error {
+	for _, p := range c.Programs() {
+		if err := c.run(ctx, p); err != nil {
+			return fmt.Errorf("control plane in %s: %w", c.cfg.Dir, err)
+		}
+	}
+	return nil
+}
+
 func prepare(cfg Config) (*ControlPlane, error) {
 	if cfg.StartTimeout == 0 {
 		cfg.StartTimeout = 2 * time.Minute
@@ -128,11 +154,16 @@ func prepare(cfg Config) (*ControlPlane, error) {
 	if c.pki, err = loadPKI(filepath.Join(cfg.Dir, "pki")); err != nil {
 		return nil, err
 	}
-	if c.ports, err = choosePorts(filepath.Join(cfg.Dir, "ports.json"), cfg.APIServerPort, cfg.EtcdPort); err != nil {
+	c.ports, err = process.ChoosePorts(filepath.Join(cfg.Dir, "ports.json"), map[string]int{
+		etcdPort:              cfg.EtcdPort,
+		apiServerPort:         cfg.APIServerPort,
+		controllerManagerPort: 0,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := c.build(); err != nil {
-		return nil, errors.Join(err, c.ports.release())
+		return nil, errors.Join(err, c.ports.Release())
 	}
 	return c, nil
 }
@@ -151,17 +182,17 @@ func (c *ControlPlane) build() error {
 		}
 		c.controllerManager = c.newControllerManager(path)
 	}
-	for _, p := range c.programs() {
-		if err := requireProgram(p.path); err != nil {
+	for _, p := range c.Programs() {
+		if err := requireProgram(p.Path); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// programs lists what runs, in the order of its start.
-func (c *ControlPlane) programs() []*program {
-	all := []*program{c.etcd, c.apiServer}
+// Programs lists what runs, in the order of its start.
+func (c *ControlPlane) Programs() []*process.Program {
+	all := []*process.Program{c.etcd, c.apiServer}
 	if c.controllerManager != nil {
 		all = append(all, c.controllerManager)
 	}
@@ -169,14 +200,14 @@ func (c *ControlPlane) programs() []*program {
 }
 
 // run starts p, or takes up the running one, and waits until it is ready.
-func (c *ControlPlane) run(ctx context.Context, p *program) error {
+func (c *ControlPlane) run(ctx context.Context, p *process.Program) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.StartTimeout)
 	defer cancel()
-	if err := p.ensureStarted(); err != nil {
+	if err := p.EnsureStarted(); err != nil {
 		return err
 	}
-	if err := p.waitReady(ctx); err != nil {
-		return errors.Join(err, p.kill())
+	if err := p.WaitReady(ctx); err != nil {
+		return errors.Join(err, p.Kill())
 	}
 	return nil
 }
@@ -184,25 +215,25 @@ func (c *ControlPlane) run(ctx context.Context, p *program) error {
 // Stop ends all programs in order, and kills what does not end in time. The data stays.
 func (c *ControlPlane) Stop() error {
 	var errs []error
-	for _, p := range []*program{c.controllerManager, c.apiServer, c.etcd} {
+	for _, p := range []*process.Program{c.controllerManager, c.apiServer, c.etcd} {
 		if p != nil {
-			errs = append(errs, p.stop())
+			errs = append(errs, p.Stop())
 		}
 	}
-	return errors.Join(append(errs, c.ports.release())...)
+	return errors.Join(append(errs, c.ports.Release())...)
 }
 
 // KillAPIServer ends kube-apiserver with SIGKILL and returns when it is gone.
-func (c *ControlPlane) KillAPIServer() error { return c.apiServer.kill() }
+func (c *ControlPlane) KillAPIServer() error { return c.apiServer.Kill() }
 
 // StartAPIServer starts kube-apiserver if it does not run and waits until it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error { return c.run(ctx, c.apiServer) }
 
 // KillEtcd ends etcd with SIGKILL and returns when it is gone.
-func (c *ControlPlane) KillEtcd() error { return c.etcd.kill() }
+func (c *ControlPlane) KillEtcd() error { return c.etcd.Kill() }
 
 // StartEtcd starts etcd if it does not run and waits until it is healthy.
 func (c *ControlPlane) StartEtcd(ctx context.Context) error { return c.run(ctx, c.etcd) }
 
 // URL is the address of the API server.
-func (c *ControlPlane) URL() string { return fmt.Sprintf("https://%s:%d", Host, c.ports.APIServer) }
+func (c *ControlPlane) URL() string { return "https://" + c.ports.Address(apiServerPort) }

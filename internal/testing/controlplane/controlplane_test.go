@@ -84,14 +84,14 @@ func TestDataSurvivesKillsAndANewStart(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
 	c := startForTest(t, cfg)
 	createConfigMap(t, c, "kept")
-	etcd, apiServer := c.etcd.process.pid, c.apiServer.process.pid
+	etcd, apiServer := c.etcd.PID(), c.apiServer.PID()
 
 	g.Expect(c.KillAPIServer()).To(Succeed())
 	g.Expect(c.KillEtcd()).To(Succeed())
 	g.Expect(c.StartEtcd(t.Context())).To(Succeed())
 	g.Expect(c.StartAPIServer(t.Context())).To(Succeed())
-	g.Expect(c.etcd.process.pid).NotTo(Equal(etcd))
-	g.Expect(c.apiServer.process.pid).NotTo(Equal(apiServer))
+	g.Expect(c.etcd.PID()).NotTo(Equal(etcd))
+	g.Expect(c.apiServer.PID()).NotTo(Equal(apiServer))
 	expectConfigMap(t, c.RESTConfig(), "kept")
 
 	url, admin := c.URL(), c.RESTConfig()

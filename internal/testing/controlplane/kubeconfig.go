@@ -24,6 +24,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/edgesync/edgesync/internal/testing/process"
 )
 
 // The administrator is a member of the group that passes every authorization.
@@ -90,5 +92,5 @@ func (c *ControlPlane) writeKubeconfig(path string, user *pair) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, data)
+	return process.WriteFile(path, data)
 }

@@ -17,7 +17,6 @@ limitations under the License.
 package controlplane
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -34,6 +33,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/edgesync/edgesync/internal/testing/process"
 )
 
 // serviceIP is the address of the kubernetes Service in serviceCIDR.
@@ -163,7 +164,7 @@ func loadOrIssue(base string, issuer *pair, t *x509.Certificate) (*pair, error) 
 	if err != nil {
 		return nil, err
 	}
-	return p, errors.Join(writeFile(base+".key", p.keyPEM), writeFile(base+".crt", p.certPEM))
+	return p, errors.Join(process.WriteFile(base+".key", p.keyPEM), process.WriteFile(base+".crt", p.certPEM))
 }
 
 func newKey() (*ecdsa.PrivateKey, []byte, error) {
@@ -194,22 +195,4 @@ func (p *pair) tlsConfig(ca *pair) *tls.Config {
 		RootCAs:      roots,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{p.cert.Raw}, PrivateKey: p.key}},
 	}
-}
-
-// writeFile replaces path at once and keeps the content from other users.
-// It leaves a file alone that has this content.
-func writeFile(path string, data []byte) error {
-	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
-		return nil
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone after the rename
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

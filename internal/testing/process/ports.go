@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package controlplane
+package process
 
 import (
 	"encoding/json"
@@ -27,58 +27,73 @@ import (
 	"strconv"
 )
 
+// Host is the address that programs listen on: nothing is served to other machines.
+const Host = "127.0.0.1"
+
 // Free ports are taken from below the range that the kernel gives to outgoing
 // connections, which would otherwise steal a port while its program restarts.
 const firstFreePort, freePorts = 20000, 10000
 
-// ports are the TCP ports of a control plane. They stay the same across runs,
-// so kubeconfigs that were handed out stay valid.
-type ports struct {
-	APIServer         int `json:"apiServer"`
-	Etcd              int `json:"etcd"`
-	ControllerManager int `json:"controllerManager"`
-
+// Ports are TCP ports on Host, by the name of their use. They stay the same across
+// runs, so addresses that were handed out stay valid.
+type Ports struct {
+	byName       map[string]int
 	reservations []net.Listener
 }
 
-// choosePorts settles the ports that are wanted, else those of an earlier run as
-// recorded in file, else free ones, and records them.
-func choosePorts(file string, apiServer, etcd int) (*ports, error) {
-	p := &ports{}
+// ChoosePorts settles the ports that are wanted, each by its name. Where 0 is wanted
+// it is the port of an earlier run as recorded in file, else a free one. It records
+// them in file. Until Release, no other process that uses this function gets one of
+// them as a free port.
+func ChoosePorts(file string, wanted map[string]int) (*Ports, error) {
+	p := &Ports{byName: map[string]int{}}
 	data, err := os.ReadFile(file)
 	if err == nil {
-		err = json.Unmarshal(data, p)
+		err = json.Unmarshal(data, &p.byName)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	for _, port := range []struct {
-		chosen *int
-		wanted int
-	}{{&p.APIServer, apiServer}, {&p.Etcd, etcd}, {&p.ControllerManager, 0}} {
-		if port.wanted != 0 {
-			*port.chosen = port.wanted
-		}
-		if *port.chosen != 0 {
-			p.reserve(*port.chosen)
-		} else if *port.chosen, err = p.reserveFreePort(); err != nil {
-			return nil, errors.Join(err, p.release())
+	for name, port := range wanted {
+		if err := p.choose(name, port); err != nil {
+			return nil, errors.Join(err, p.Release())
 		}
 	}
-	if data, err = json.Marshal(p); err == nil {
-		err = writeFile(file, data)
+	if data, err = json.Marshal(p.byName); err == nil {
+		err = WriteFile(file, data)
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.release())
+		return nil, errors.Join(err, p.Release())
 	}
 	return p, nil
 }
 
+func (p *Ports) choose(name string, wanted int) error {
+	if wanted != 0 {
+		p.byName[name] = wanted
+	}
+	if port := p.byName[name]; port != 0 {
+		p.reserve(port)
+		return nil
+	}
+	port, err := p.reserveFreePort()
+	p.byName[name] = port
+	return err
+}
+
+// Get returns the port that was chosen for name, or 0.
+func (p *Ports) Get(name string) int { return p.byName[name] }
+
+// Address returns the address, host:port, that was chosen for name.
+func (p *Ports) Address(name string) string {
+	return net.JoinHostPort(Host, strconv.Itoa(p.byName[name]))
+}
+
 // reserve keeps other processes that use this package from choosing port as a
-// free one until release. It fails when another has reserved it.
-func (p *ports) reserve(port int) bool {
+// free one until Release. It fails when another has reserved it.
+func (p *Ports) reserve(port int) bool {
 	// An abstract socket is a lock that ends with its process.
-	l, err := net.Listen("unix", fmt.Sprintf("@edgesync-controlplane-port-%d", port))
+	l, err := net.Listen("unix", fmt.Sprintf("@edgesync-port-%d", port))
 	if err != nil {
 		return false
 	}
@@ -87,7 +102,7 @@ func (p *ports) reserve(port int) bool {
 }
 
 // reserveFreePort reserves a port that nobody listens on.
-func (p *ports) reserveFreePort() (int, error) {
+func (p *Ports) reserveFreePort() (int, error) {
 	for _, offset := range rand.Perm(freePorts) {
 		port := firstFreePort + offset
 		if checkPort(port) == nil && p.reserve(port) {
@@ -97,7 +112,8 @@ func (p *ports) reserveFreePort() (int, error) {
 	return 0, fmt.Errorf("no free TCP port from %d to %d on %s", firstFreePort, firstFreePort+freePorts-1, Host)
 }
 
-func (p *ports) release() error {
+// Release lets others choose the ports.
+func (p *Ports) Release() error {
 	var errs []error
 	for _, r := range p.reservations {
 		errs = append(errs, r.Close())
@@ -110,7 +126,7 @@ func (p *ports) release() error {
 func checkPort(port int) error {
 	l, err := net.Listen("tcp", net.JoinHostPort(Host, strconv.Itoa(port)))
 	if err != nil {
-		return fmt.Errorf("port %d is not free: %w", port, err)
+		return err
 	}
 	return l.Close()
 }
