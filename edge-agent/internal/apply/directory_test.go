@@ -153,7 +153,7 @@ func TestDirectoryRepairs(t *testing.T) {
 		},
 		"mode":         func(path string) error { return os.Chmod(filepath.Join(path, file), 0o644) },
 		"missing file": func(path string) error { return os.Remove(filepath.Join(path, file)) },
-		"missing tree": func(path string) error { return os.RemoveAll(path) },
+		"missing tree": os.RemoveAll,
 		"a symbolic link": func(path string) error {
 			return joinErrors(os.Rename(filepath.Join(path, file), filepath.Join(path, "copy")),
 				os.Symlink("../../copy", filepath.Join(path, file)))
@@ -319,16 +319,26 @@ func TestAFileIsReplacedAsAWhole(t *testing.T) {
 	reader.Wait()
 }
 
+// fastDir is in memory where there is such a file system, for the sake of many rounds.
+func fastDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "edgesync")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // Directories go and come while others put files into them.
 func TestDirectoryConcurrently(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	d, path := newDirectory(t, DirectoryConfig{})
+	d, path := newDirectory(t, DirectoryConfig{Path: fastDir(t)})
 	var workers sync.WaitGroup
 	for worker := range 8 {
 		entry := configMapEntry(fmt.Sprintf("x%d", worker), "v")
 		workers.Go(func() {
-			for range 50 {
+			for range 250 {
 				mustApply(t, d, entry)
 				mustRemove(t, d, entry)
 			}

@@ -42,7 +42,8 @@ type Options struct {
 	// FirstRetry is how long after a failure the next attempt is made, half a second
 	// by default; MaxRetry is where doubling it ends, two minutes by default.
 	FirstRetry, MaxRetry time.Duration
-	// Timeout bounds one call of a target; 30 seconds by default.
+	// Timeout bounds one call of a target; 10 seconds by default. Work of later ranks
+	// may have to wait that long for a target that does not answer.
 	Timeout time.Duration
 	// OnResults, if set, is told what the store has just recorded. It is called from
 	// one goroutine, in order, and must not wait: nothing is recorded meanwhile.
@@ -55,7 +56,7 @@ func (o *Options) setDefaults() {
 		&o.CheckInterval: time.Minute,
 		&o.FirstRetry:    500 * time.Millisecond,
 		&o.MaxRetry:      2 * time.Minute,
-		&o.Timeout:       30 * time.Second,
+		&o.Timeout:       10 * time.Second,
 	} {
 		if *option == 0 {
 			*option = value
@@ -90,6 +91,8 @@ type Engine struct {
 	options Options
 	repairs atomic.Uint64
 	results chan finished
+	// large is held while a large object is applied: see largeBytes.
+	large chan struct{}
 
 	mu      sync.Mutex
 	ready   sync.Cond // something has been queued, or Run is to end
@@ -105,6 +108,7 @@ func NewEngine(s *store.Store, routes []Route, options Options) *Engine {
 		routes:  routes,
 		options: options,
 		results: make(chan finished, maxBatch),
+		large:   make(chan struct{}, 1),
 		queue:   newQueue(),
 		retries: make(map[object.Key]*retry),
 	}

@@ -342,6 +342,22 @@ func TestEngineAppliesANewVersionAtOnce(t *testing.T) {
 	})
 }
 
+func TestANewVersionStartsWithShortDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target := newFakeTarget(t, "files")
+		target.fail = func(string, object.Key) error { return errors.New("no") }
+		b := newBench(t, openStore(t), Options{FirstRetry: time.Second, MaxRetry: time.Hour, CheckInterval: 24 * time.Hour}, target)
+		b.run()
+		defer b.stop()
+		b.commit(putOp(record(configMapKey, "uid", "1")))
+		wait(time.Hour)
+		b.commit(putOp(record(configMapKey, "uid", "2")))
+		target.takeCalls()
+		wait(time.Second)
+		b.Expect(target.takeCalls()).To(HaveLen(1))
+	})
+}
+
 func TestEngineDoesNotRepeatWhatIsInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		good, bad := newFakeTarget(t, "good"), newFakeTarget(t, "bad")
@@ -508,5 +524,25 @@ func TestChurnEndsWithWhatIsHeld(t *testing.T) {
 			return nil
 		})).To(Succeed())
 		b.Expect(unclean).To(BeEmpty())
+	})
+}
+
+func TestLargeObjectsAreAppliedOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target := newFakeTarget(t, "files")
+		target.took = time.Second
+		b := newBench(t, openStore(t), Options{}, target)
+		b.run()
+		defer b.stop()
+		var ops []store.Op
+		for i := range 3 {
+			r := record(object.Key{Kind: "ConfigMap", Name: fmt.Sprint(i)}, "uid", "1")
+			r.Payload = make([]byte, largeBytes+1)
+			ops = append(ops, putOp(r))
+		}
+		b.commit(ops...)
+		wait(3 * time.Second)
+		b.Expect(target.held).To(HaveLen(3))
+		b.Expect(target.most).To(Equal(1))
 	})
 }

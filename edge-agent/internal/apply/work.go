@@ -26,6 +26,10 @@ import (
 	"github.com/edgesync/edgesync/internal/object"
 )
 
+// largeBytes is the payload from which on objects are applied one at a time: decoded
+// and rendered they need many times their size, and memory is short at the edge.
+const largeBytes = 256 << 10
+
 func (e *Engine) work(ctx context.Context) {
 	for {
 		key, s, ok := e.take(ctx)
@@ -66,7 +70,7 @@ func (e *Engine) process(ctx context.Context, key object.Key, s stage) {
 	}
 	changed, err := e.toTargets(ctx, &entry)
 	if ctx.Err() != nil {
-		return
+		return // The end of the agent is no failure.
 	}
 	if s == stageCheck && changed {
 		e.repairs.Add(1)
@@ -120,6 +124,14 @@ func resultOf(entry *store.Entry, err error) Result {
 
 // toTargets applies or removes the entry at every target that it goes to.
 func (e *Engine) toTargets(ctx context.Context, entry *store.Entry) (changed bool, err error) {
+	if len(entry.Payload) > largeBytes {
+		select {
+		case e.large <- struct{}{}:
+			defer func() { <-e.large }()
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 	var failures targetErrors
 	for _, route := range e.routes {
 		if !route.Match.Matches(entry.Key) {

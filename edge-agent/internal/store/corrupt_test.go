@@ -67,7 +67,7 @@ func TestADamagedFileIsAClearError(t *testing.T) {
 		"cut short":                   good[:len(good)/4],
 		"cut after the meta pages":    good[:2*os.Getpagesize()],
 		"damaged beyond meta pages":   flipped,
-		"one byte of content differs": []byte(strings.Replace(string(good), strings.Repeat("11", 400), strings.Repeat("11", 399)+"12", -1)),
+		"one byte of content differs": []byte(strings.ReplaceAll(string(good), strings.Repeat("11", 400), strings.Repeat("11", 399)+"12")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

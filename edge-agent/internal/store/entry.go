@@ -106,11 +106,11 @@ type Delete struct {
 type Result uint8
 
 const (
-	// Stored: it is durable, or there was nothing to change.
+	// Stored means that it is durable, or there was nothing to change.
 	Stored Result = iota
-	// Stale: what is held is newer than what was to be put.
+	// Stale means that what is held is newer than what was to be put.
 	Stale
-	// Invalid: it can never be stored.
+	// Invalid means that it can never be stored.
 	Invalid
 )
 
