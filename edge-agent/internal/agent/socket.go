@@ -36,7 +36,10 @@ const (
 	maxSocketPath = 107
 	// maxStatusBytes bounds the answer of an agent.
 	maxStatusBytes = 1 << 20
-	socketTimeout  = 5 * time.Second
+	// askTimeout bounds the question, replyTimeout the answer: the agent does not stop
+	// while it answers.
+	askTimeout   = 5 * time.Second
+	replyTimeout = 2 * time.Second
 )
 
 // errNotRunning: nobody listens on the socket.
@@ -94,7 +97,7 @@ func serve(ctx context.Context, listener net.Listener, status func() (Status, er
 
 func reply(conn net.Conn, status func() (Status, error)) {
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(socketTimeout))
+	_ = conn.SetDeadline(time.Now().Add(replyTimeout))
 	var answer answer
 	var err error
 	if answer.Status, err = status(); err != nil {
@@ -110,7 +113,7 @@ func ask(ctx context.Context, stateDir string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, socketTimeout)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {

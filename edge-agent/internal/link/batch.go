@@ -104,7 +104,7 @@ func (b *batch) nacks(outcomes []store.Outcome, commitErr error) []*pb.Nack {
 			nacks = append(nacks, &pb.Nack{
 				Sequence:     sequence,
 				Code:         pb.NackCode_NACK_CODE_RETRY,
-				Message:      protocol.Truncate(commitErr.Error()),
+				Message:      oneLine(commitErr.Error()),
 				RetryAfterMs: uint32(retryAfter.Milliseconds()),
 			})
 		}
@@ -158,7 +158,7 @@ func reject(sequence uint64, why error) *pb.Nack {
 	return &pb.Nack{
 		Sequence: sequence,
 		Code:     pb.NackCode_NACK_CODE_REJECT,
-		Message:  protocol.Truncate(why.Error()),
+		Message:  oneLine(why.Error()),
 	}
 }
 
@@ -166,7 +166,7 @@ func stale(sequence uint64, held object.Holding) *pb.Nack {
 	return &pb.Nack{
 		Sequence:    sequence,
 		Code:        pb.NackCode_NACK_CODE_STALE,
-		Message:     "the node holds version " + held.Version,
+		Message:     oneLine("the node holds version " + held.Version),
 		HeldUid:     held.UID,
 		HeldVersion: held.Version,
 		HeldDigest:  held.Digest[:],

@@ -77,9 +77,17 @@ func (s *session) control(message *pb.HubMessage) error {
 	case *pb.HubMessage_Bookmark:
 		return s.bookmark()
 	case *pb.HubMessage_Drain:
-		s.out.finish(&drain{redirect: body.Drain.GetRedirect()})
+		s.out.finish(&drain{redirect: usable(body.Drain.GetRedirect())})
 	}
 	return nil
+}
+
+// usable is a redirect if it is the address of a hub, and otherwise none.
+func usable(redirect string) string {
+	if _, err := ParseHubURL(redirect); err != nil {
+		return ""
+	}
+	return redirect
 }
 
 func (s *session) welcome(welcome *pb.Welcome) error {
