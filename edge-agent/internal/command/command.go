@@ -65,7 +65,7 @@ func newVersion() *cobra.Command {
 // addStateDir adds the flag that every command about one agent has.
 func addStateDir(cmd *cobra.Command, stateDir *string) {
 	cmd.Flags().StringVar(stateDir, "state-dir", stateDirDefault(os.Getenv("STATE_DIRECTORY")),
-		"directory of the identity and of the store; by default $STATE_DIRECTORY, which systemd sets, or "+defaultStateDir)
+		"directory of the identity and of the store; its default is $STATE_DIRECTORY where systemd sets that")
 }
 
 // stateDirDefault is the first of the directories that systemd names, if any.
