@@ -26,6 +26,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/keymutex"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -70,7 +71,8 @@ type Handler struct {
 	tokens   Tokens
 	failures *failureLimiter
 	slots    chan struct{}
-	used     *lru.Cache // token ID to the name of the last node that it let in
+	turns    keymutex.KeyMutex // by token ID
+	used     *lru.Cache        // token ID to the name of the last node that it let in
 }
 
 // NewHandler makes a Handler.
@@ -80,6 +82,7 @@ func NewHandler(config Config) *Handler {
 		tokens:   Tokens{Client: config.Client, Namespace: config.Namespace},
 		failures: newFailureLimiter(),
 		slots:    make(chan struct{}, maxConcurrent),
+		turns:    keymutex.NewHashed(maxConcurrent),
 		used:     lru.New(usedTokens),
 	}
 }

@@ -186,7 +186,8 @@ func TestJoinOfAPreparedNode(t *testing.T) {
 	g.Expect(node.Labels).To(Equal(map[string]string{"region": "eu"}), "a node that exists keeps its labels")
 }
 
-// Many machines use a token at the same time: as many win as it has uses.
+// Many machines use a token at the same time, each through another replica: as many
+// win as it has uses.
 func TestConcurrentUses(t *testing.T) {
 	t.Parallel()
 	for _, uses := range []int{1, 2, 7} {
@@ -213,8 +214,9 @@ func TestConcurrentUses(t *testing.T) {
 			statuses := make(chan int, machines)
 			for i := range machines {
 				body := joinBody(t, token, fmt.Sprintf("edge-%d", i))
+				replica := NewHandler(h.handler.Config)
 				go func() {
-					status, _ := h.post(body, fmt.Sprintf("192.0.2.%d:1", i))
+					status, _ := post(replica, body, "192.0.2.1:1")
 					statuses <- status
 				}()
 			}
@@ -227,9 +229,32 @@ func TestConcurrentUses(t *testing.T) {
 			nodes := &syncv1alpha1.EdgeNodeList{}
 			g.Expect(h.client.List(t.Context(), nodes)).To(Succeed())
 			g.Expect(nodes.Items).To(HaveLen(uses))
-			g.Expect(h.told()).To(ContainElement(ReasonTokenUsed))
+			g.Expect(h.told()).To(ContainElement(ReasonTokenUnknown), "another replica used it up")
 		})
 	}
+}
+
+// Within a replica the machines take turns, and the losers are told what happened.
+func TestConcurrentUsesOfOneReplica(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h := newHarness(t)
+	token := h.token(Token{UsesLeft: 3})
+	const machines = 2 * failureBurst
+	statuses := make(chan int, machines)
+	for i := range machines {
+		body := joinBody(t, token, fmt.Sprintf("edge-%d", i))
+		go func() {
+			status, _ := h.post(body, fmt.Sprintf("192.0.2.%d:1", i))
+			statuses <- status
+		}()
+	}
+	counts := map[int]int{}
+	for range machines {
+		counts[<-statuses]++
+	}
+	g.Expect(counts).To(Equal(map[int]int{http.StatusOK: 3, http.StatusUnauthorized: machines - 3}))
+	g.Expect(h.told()).NotTo(ContainElement(ReasonTokenUnknown))
 }
 
 // Two tokens for any node race for one name: one gets it.

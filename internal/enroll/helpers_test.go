@@ -157,10 +157,14 @@ func (h *harness) join(token, node string) (int, string) {
 }
 
 func (h *harness) post(body []byte, remote string) (int, string) {
+	return post(h.handler, body, remote)
+}
+
+func post(handler http.Handler, body []byte, remote string) (int, string) {
 	request := httptest.NewRequest(http.MethodPost, joinapi.Path, bytes.NewReader(body))
 	request.RemoteAddr = remote
 	recorder := httptest.NewRecorder()
-	h.handler.ServeHTTP(recorder, request)
+	handler.ServeHTTP(recorder, request)
 	return recorder.Code, recorder.Body.String()
 }
 

@@ -37,8 +37,12 @@ import (
 
 const actionJoin = "Join"
 
-// takeBackoff is for many nodes that join with one token at the same time.
+// takeBackoff is for many replicas that redeem one token at the same time.
 var takeBackoff = wait.Backoff{Steps: 20, Duration: 10 * time.Millisecond, Factor: 1.2, Jitter: 1}
+
+// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,verbs=get;update;delete
+// +kubebuilder:rbac:groups=sync.edgesync.io,resources=edgenodes,verbs=get;create
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // join checks the request, uses the token up, makes the EdgeNode, and only then signs:
 // whatever fails on the way costs a use of the token rather than giving one away.
@@ -81,29 +85,14 @@ func (h *Handler) join(ctx context.Context, request *joinapi.Request, remote str
 
 // redeem uses the token up once if it lets the node in.
 func (h *Handler) redeem(ctx context.Context, id, secret, name string) (*Token, error) {
+	// Nodes that share a token take turns here, and do not make each other try again.
+	h.turns.LockKey(id)
+	defer func() { _ = h.turns.UnlockKey(id) }() // never fails
 	var token *Token
-	err := retry.OnError(takeBackoff, tokenChanged, func() error {
-		stored, err := h.tokens.get(ctx, id)
-		if apierrors.IsNotFound(err) {
-			return h.refuseMissing(id)
-		}
-		if err != nil {
-			return err
-		}
-		if token, err = tokenFromSecret(stored); err != nil {
-			return refuseToken(ReasonTokenInvalid, "the Secret %s/%s is not a valid join token: %v", h.Namespace, stored.Name, err)
-		}
-		if err := checkToken(token, secret, name, h.Now()); err != nil {
-			return err
-		}
-		node, err := h.node(ctx, name)
-		if err != nil {
-			return err
-		}
-		if err := checkNode(node, token); err != nil {
-			return err
-		}
-		return h.tokens.take(ctx, stored, token)
+	err := retry.OnError(takeBackoff, apierrors.IsConflict, func() error {
+		var err error
+		token, err = h.tryRedeem(ctx, id, secret, name)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -114,10 +103,35 @@ func (h *Handler) redeem(ctx context.Context, id, secret, name string) (*Token, 
 	return token, nil
 }
 
-// tokenChanged tells whether somebody else used or revoked the token after it was
-// read: it is then read again.
-func tokenChanged(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsNotFound(err)
+// tryRedeem returns a conflict if somebody else changes the token at the same time:
+// another replica, or the administrator.
+func (h *Handler) tryRedeem(ctx context.Context, id, secret, name string) (*Token, error) {
+	stored, err := h.tokens.get(ctx, id)
+	if apierrors.IsNotFound(err) {
+		return nil, h.refuseMissing(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	token, err := tokenFromSecret(stored)
+	if err != nil {
+		return nil, refuseToken(ReasonTokenInvalid, "the Secret %s/%s is not a valid join token: %v", h.Namespace, stored.Name, err)
+	}
+	if err := checkToken(token, secret, name, h.Now()); err != nil {
+		return nil, err
+	}
+	node, err := h.node(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkNode(node, token); err != nil {
+		return nil, err
+	}
+	err = h.tokens.take(ctx, stored, token)
+	if apierrors.IsNotFound(err) {
+		return nil, h.refuseMissing(id)
+	}
+	return token, err
 }
 
 func (h *Handler) refuseMissing(id string) error {

@@ -55,7 +55,7 @@ func serve(t testing.TB, config *tls.Config, handler http.Handler) string {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: handler}
-	go server.Serve(listener)
+	go func() { _ = server.Serve(listener) }() // returns ErrServerClosed
 	t.Cleanup(func() { server.Close() })
 	return "https://" + listener.Addr().String()
 }

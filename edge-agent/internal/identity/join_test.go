@@ -238,9 +238,9 @@ func TestJoinCannotReachTheHub(t *testing.T) {
 	hub := serve(t, hubConfig(t, ca, "127.0.0.1"), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	g.Expect(Join(t.Context(), options(t, hub, ca))).To(MatchError(ContainSubstring("was used up")))
 
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	g.Expect(Join(cancelled, options(t, hub, ca))).To(MatchError(context.Canceled))
+	g.Expect(Join(canceled, options(t, hub, ca))).To(MatchError(context.Canceled))
 }
 
 func TestJoinAgain(t *testing.T) {

@@ -22,9 +22,9 @@ package joinapi
 const (
 	// Path is where the hub takes a join.
 	Path = "/v1/join"
-
-	// MaxRequestBytes and MaxResponseBytes bound the bodies.
-	MaxRequestBytes  = 64 << 10
+	// MaxRequestBytes bounds the body of a request.
+	MaxRequestBytes = 64 << 10
+	// MaxResponseBytes bounds the body of an answer, which may hold several CAs.
 	MaxResponseBytes = 256 << 10
 )
 

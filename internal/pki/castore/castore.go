@@ -35,6 +35,8 @@ import (
 // strands every node that has joined, so it belongs in the backup.
 const SecretName = "edgesync-ca"
 
+// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,verbs=get;create
+
 // Ensure loads the CA from its Secret, and makes both if there is none. When several
 // callers find none at the same time, all of them return the CA of the one whose
 // Create came first. A Secret that exists is used as it is and never written.
