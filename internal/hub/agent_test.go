@@ -45,6 +45,8 @@ type agent struct {
 	queue []*pb.HubMessage
 	// frames counts the frames that have come.
 	frames int
+	// patience is how long to wait for a frame.
+	patience time.Duration
 }
 
 // open makes a WebSocket; the response tells why it did not become one.
@@ -66,7 +68,7 @@ func (w *world) openWith(certificates []tls.Certificate, change ...func(*websock
 	if err != nil {
 		return nil, response, err
 	}
-	return &agent{t: w.t, g: NewWithT(w.t), conn: conn}, response, nil
+	return &agent{t: w.t, g: NewWithT(w.t), conn: conn, patience: patience}, response, nil
 }
 
 // connect makes a WebSocket that must succeed. It is closed with the test.
@@ -90,7 +92,7 @@ func (a *agent) send(messages ...*pb.AgentMessage) {
 
 // frame reads one frame.
 func (a *agent) frame() ([]*pb.HubMessage, error) {
-	_ = a.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = a.conn.SetReadDeadline(time.Now().Add(a.patience))
 	_, data, err := a.conn.ReadMessage()
 	if err != nil {
 		return nil, err

@@ -166,9 +166,12 @@ func (w *wire) readInventory(any bool) (inventory, error) {
 func (i inventory) add(part *pb.Inventory) (last bool, err error) {
 	before := len(i)
 	for _, entry := range part.GetEntries() {
-		state, _, err := stateFromPB(entry.GetState())
+		state, removed, err := stateFromPB(entry.GetState())
 		if err != nil {
 			return false, err
+		}
+		if removed {
+			return false, fmt.Errorf("%w: an inventory of what is removed", delivery.ErrProtocol)
 		}
 		i[protocol.KeyFromPB(entry.GetKey())] = delivery.Held{
 			Holding: object.Holding{
@@ -203,8 +206,6 @@ func applied(holding object.Holding) delivery.Held {
 	return delivery.Held{Holding: holding, State: delivery.Applied}
 }
 
-var errState = errors.New("an apply state that does not fit here")
-
 // stateFromPB converts an apply state. removed is the state that nothing is held in.
 func stateFromPB(state pb.ApplyState) (s delivery.State, removed bool, err error) {
 	switch state {
@@ -221,6 +222,6 @@ func stateFromPB(state pb.ApplyState) (s delivery.State, removed bool, err error
 	case pb.ApplyState_APPLY_STATE_REMOVED:
 		return 0, true, nil
 	default:
-		return 0, false, fmt.Errorf("%w: %w", delivery.ErrProtocol, errState)
+		return 0, false, fmt.Errorf("%w: apply state %d", delivery.ErrProtocol, state)
 	}
 }

@@ -45,7 +45,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 const epoch = "cluster-1"
 
@@ -130,6 +130,8 @@ type world struct {
 	options  Options
 	hub      *Hub
 	stop     func()
+	// background are goroutines of the test, which end when its connections do.
+	background sync.WaitGroup
 }
 
 // newWorld makes a world with three kinds, of which everything is for every node.
@@ -162,6 +164,7 @@ func newWorld(t testing.TB, network network, change ...func(*Options)) *world {
 	t.Cleanup(func() {
 		w.stop()
 		_ = w.network.Close()
+		w.background.Wait()
 		goleak.VerifyNone(t, current)
 	})
 	return w
