@@ -55,6 +55,7 @@ var (
 )
 
 func TestKubernetes(t *testing.T) {
+	t.Parallel()
 	if _, err := controlplane.Assets(); err != nil {
 		t.Skipf("skipped: needs a real control plane: %v", err)
 	}
