@@ -1,0 +1,212 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/delivery"
+)
+
+func nodeState(summary delivery.Summary) *NodeState {
+	return &NodeState{
+		SessionID: "s1", ConnectedTime: time.Unix(1000, 5), RemoteAddress: "192.0.2.1:4000",
+		AgentVersion: "v1", BootID: "b1", Summary: summary,
+	}
+}
+
+func condition(status *syncv1alpha1.EdgeNodeStatus, kind string) metav1.Condition {
+	if found := apimeta.FindStatusCondition(status.Conditions, kind); found != nil {
+		return *found
+	}
+	return metav1.Condition{}
+}
+
+func TestNodeStatusConditions(t *testing.T) {
+	t.Parallel()
+	own := &syncv1alpha1.EdgeNodeSession{ID: "s0", Replica: "me"}
+	for name, test := range map[string]struct {
+		before            syncv1alpha1.EdgeNodeStatus
+		o                 nodeObservation
+		connected, synced string // status and reason
+		message           string
+	}{
+		"never connected": {connected: "False NeverConnected", synced: "Unknown Offline"},
+		"connected": {
+			o:         nodeObservation{state: nodeState(delivery.Summary{Desired: 1, Held: 1})},
+			connected: "True Connected", synced: "True Synced",
+		},
+		"on the way": {
+			o:         nodeObservation{state: nodeState(delivery.Summary{Desired: 2, Pending: 1})},
+			connected: "True Connected", synced: "False Progressing",
+		},
+		"failing": {
+			o:         nodeObservation{state: nodeState(delivery.Summary{Pending: 1, Failed: 1})},
+			connected: "True Connected", synced: "False Failed",
+		},
+		"deletions wait": {
+			o:         nodeObservation{state: nodeState(delivery.Summary{Failed: 1, HeldBack: 20, ApprovalCode: "c0de"})},
+			connected: "True Connected", synced: "False DeletesHeldBack",
+			message: "kubectl annotate edgenode edge-1 --overwrite sync.edgesync.io/approve-deletes=c0de",
+		},
+		"suspended": {
+			o:         nodeObservation{spec: syncv1alpha1.EdgeNodeSpec{Suspend: true}, state: nodeState(delivery.Summary{Pending: 3})},
+			connected: "True Connected", synced: "Unknown Suspended",
+		},
+		"disconnected": {
+			before:    syncv1alpha1.EdgeNodeStatus{Session: own},
+			connected: "False Disconnected", synced: "Unknown Offline",
+		},
+		"revoked": {
+			before:    syncv1alpha1.EdgeNodeStatus{Session: own},
+			o:         nodeObservation{spec: syncv1alpha1.EdgeNodeSpec{Revoked: true}},
+			connected: "False Revoked", synced: "Unknown Offline",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			test.o.name, test.o.generation, test.o.replica, test.o.now = "edge-1", 3, "me", time.Unix(2000, 5)
+			status := nodeStatus(&test.before, &test.o)
+			connected, synced := condition(status, syncv1alpha1.ConditionConnected), condition(status, syncv1alpha1.ConditionSynced)
+			g.Expect(string(connected.Status) + " " + connected.Reason).To(Equal(test.connected))
+			g.Expect(string(synced.Status) + " " + synced.Reason).To(Equal(test.synced))
+			g.Expect(synced.Message).To(ContainSubstring(test.message))
+			g.Expect(synced.ObservedGeneration).To(BeEquivalentTo(3))
+			g.Expect(nodeStatus(status, &test.o)).To(Equal(status), "what has not changed is not written again")
+		})
+	}
+}
+
+func TestNodeStatusOverASession(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	since, later := time.Unix(1500, 0), time.Unix(1700, 0)
+	fail := func(since time.Time) delivery.Summary {
+		return delivery.Summary{
+			Desired: 5, Held: 4, Pending: 1, Failed: 1,
+			Failures: []delivery.Failure{{Ref: "v1/ConfigMap/shop/a", Reason: delivery.FailedToStore, Message: "disk full", Since: since}},
+		}
+	}
+	o := &nodeObservation{replica: "me", state: nodeState(fail(since)), now: time.Unix(2000, 5)}
+	connected := nodeStatus(&syncv1alpha1.EdgeNodeStatus{LastSeenTime: &metav1.Time{Time: since}}, o)
+	g.Expect(connected.Session).To(Equal(&syncv1alpha1.EdgeNodeSession{
+		ID: "s1", Replica: "me", ConnectedTime: metav1.NewTime(time.Unix(1000, 0)).Rfc3339Copy(), RemoteAddress: "192.0.2.1:4000",
+	}))
+	g.Expect(connected.LastSeenTime).To(BeNil())
+	g.Expect(connected.AgentVersion).To(Equal("v1"))
+	g.Expect(connected.Objects).To(Equal(syncv1alpha1.ObjectCounts{Desired: 5, Held: 4, Pending: 1, Failed: 1}))
+	g.Expect(connected.Failures).To(Equal([]syncv1alpha1.ObjectFailure{{
+		Object: "v1/ConfigMap/shop/a", Reason: syncv1alpha1.FailureStoreFailed, Message: "disk full", Since: metav1.NewTime(since).Rfc3339Copy(),
+	}}))
+
+	o.state = nodeState(fail(later))
+	g.Expect(nodeStatus(connected, o).Failures).To(Equal(connected.Failures), "the failure is as old as it was")
+
+	o.state = nil
+	away := nodeStatus(connected, o)
+	g.Expect(away.Session).To(BeNil())
+	g.Expect(away.LastSeenTime.Time).To(BeTemporally("==", time.Unix(2000, 0)))
+	g.Expect(away.Objects).To(Equal(connected.Objects), "what was last known stays")
+	o.now = time.Unix(3000, 0)
+	g.Expect(nodeStatus(away, o)).To(Equal(away))
+}
+
+func TestNodeStatusLeavesTheSessionOfAnotherReplica(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	theirs := nodeStatus(&syncv1alpha1.EdgeNodeStatus{}, &nodeObservation{replica: "other", state: nodeState(delivery.Summary{})})
+	g.Expect(nodeStatus(theirs, &nodeObservation{replica: "me"})).To(Equal(theirs))
+	taken := nodeStatus(theirs, &nodeObservation{replica: "me", state: nodeState(delivery.Summary{})})
+	g.Expect(taken.Session.Replica).To(Equal("me"))
+}
+
+func TestNodeEvents(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	status := func(summary delivery.Summary) *syncv1alpha1.EdgeNodeStatus {
+		return nodeStatus(&syncv1alpha1.EdgeNodeStatus{}, &nodeObservation{replica: "me", state: nodeState(summary)})
+	}
+	reasons := func(before, after delivery.Summary) (reasons []string) {
+		for _, e := range nodeEvents(status(before), status(after)) {
+			reasons = append(reasons, e.reason)
+		}
+		return reasons
+	}
+	heldBack := delivery.Summary{HeldBack: 10, ApprovalCode: "one"}
+	failing := delivery.Summary{Failed: 1, Failures: []delivery.Failure{{Reason: delivery.FailedToRemove}}}
+	g.Expect(reasons(delivery.Summary{}, delivery.Summary{Pending: 1})).To(BeEmpty())
+	g.Expect(reasons(delivery.Summary{}, heldBack)).To(Equal([]string{syncv1alpha1.ReasonDeletesHeldBack}))
+	g.Expect(reasons(heldBack, heldBack)).To(BeEmpty())
+	g.Expect(reasons(heldBack, delivery.Summary{HeldBack: 12, ApprovalCode: "two"})).To(Equal([]string{syncv1alpha1.ReasonDeletesHeldBack}))
+	g.Expect(reasons(delivery.Summary{}, failing)).To(Equal([]string{syncv1alpha1.FailureRemoveFailed}))
+	g.Expect(reasons(failing, failing)).To(BeEmpty())
+}
+
+func TestSettling(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	at := func(seconds int) time.Time { return time.Unix(1000, 0).Add(time.Duration(seconds) * time.Second) }
+	status := func(summary delivery.Summary) *syncv1alpha1.EdgeNodeStatus {
+		return nodeStatus(&syncv1alpha1.EdgeNodeStatus{}, &nodeObservation{replica: "me", state: nodeState(summary)})
+	}
+	written := status(delivery.Summary{Desired: 100, Held: 100})
+	moving := func(pending int) *syncv1alpha1.EdgeNodeStatus {
+		after := written.DeepCopy()
+		return nodeStatus(after, &nodeObservation{replica: "me", state: nodeState(delivery.Summary{Desired: 100, Held: 100, Pending: pending})})
+	}
+	s := &settling{}
+	expect := func(second int, next *syncv1alpha1.EdgeNodeStatus, rest int, done bool) {
+		t.Helper()
+		gotRest, gotDone := s.rest(at(second), written, next, defaultTiming)
+		g.Expect(gotRest).To(Equal(time.Duration(rest) * time.Second))
+		g.Expect(gotDone).To(Equal(done))
+	}
+	expect(0, written, 0, true)
+	// An update that the node takes quickly writes nothing.
+	expect(1, moving(1), 5, false)
+	expect(2, written, 0, true)
+	// What moves is written when it has come to rest,
+	expect(10, moving(9), 5, false)
+	expect(12, moving(5), 5, false)
+	expect(14, moving(5), 3, false)
+	expect(17, moving(5), 0, false)
+	s = &settling{}
+	// or has moved for long.
+	for second := range 25 {
+		expect(100+second, moving(100-second), 5, false)
+	}
+	expect(127, moving(50), 3, false)
+	expect(130, moving(49), 0, false)
+	// Failures and deletions that wait are written at once, and so is a new session.
+	for _, summary := range []delivery.Summary{
+		{Desired: 100, Held: 100, Failed: 1},
+		{Desired: 100, Held: 100, HeldBack: 10, ApprovalCode: "code"},
+	} {
+		s = &settling{}
+		expect(200, status(summary), 0, false)
+	}
+	other := status(delivery.Summary{Desired: 100, Held: 100})
+	other.Session.ID = "s2"
+	expect(200, other, 0, false)
+}

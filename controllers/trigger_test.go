@@ -1,0 +1,125 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package controllers
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/object"
+)
+
+func TestStatusTriggerFindsWhomAnEventConcerns(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	trigger := NewStatusTrigger()
+	index := desired.NewIndex(trigger.OnSource)
+	shop, cluster := desired.SourceID{Namespace: "shop", Name: "a"}, desired.SourceID{Name: "a"}
+	key := object.Key{Kind: "ConfigMap", Namespace: "shop", Name: "settings"}
+
+	trigger.OnProgress("edge", []object.Key{key})
+	g.Expect(trigger.nodes.take()).To(Equal([]string{"edge"}))
+	trigger.connect(index)
+
+	index.SetNode("edge", nil, desired.NodeSettings{})
+	index.SetSource(desired.Source{ID: shop, Kind: schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, ObjectName: "settings", NodeSelector: labels.Everything()})
+	index.SetSource(desired.Source{ID: cluster, Kind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, ObjectName: "shop", NodeSelector: labels.Everything()})
+	g.Expect(trigger.syncs.take()).To(Equal([]desired.SourceID{shop}))
+	g.Expect(trigger.clusterSyncs.take()).To(Equal([]desired.SourceID{cluster}))
+
+	for range 100 {
+		trigger.OnProgress("edge", []object.Key{key, {Kind: "ConfigMap", Namespace: "shop", Name: "other"}})
+	}
+	g.Expect(trigger.syncs.take()).To(Equal([]desired.SourceID{shop}))
+	g.Expect(trigger.clusterSyncs.take()).To(BeEmpty())
+	g.Expect(trigger.nodes.take()).To(Equal([]string{"edge"}))
+
+	trigger.watchNodes(cluster, []string{"edge", "other"})
+	trigger.OnNodeEvent("edge")
+	trigger.OnNodeEvent("nobody")
+	g.Expect(trigger.syncs.take()).To(BeEmpty())
+	g.Expect(trigger.clusterSyncs.take()).To(Equal([]desired.SourceID{cluster}))
+	g.Expect(trigger.nodes.take()).To(ConsistOf("edge", "nobody"))
+
+	trigger.watchNodes(cluster, nil)
+	trigger.OnNodeEvent("edge")
+	g.Expect(trigger.clusterSyncs.take()).To(BeEmpty())
+}
+
+func TestDirtySetFeedsTheQueueInBatches(t *testing.T) {
+	g := NewWithT(t)
+	before := goleak.IgnoreCurrent()
+	queue := &countingQueue{TypedRateLimitingInterface: workqueue.NewTypedRateLimitingQueue(
+		workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())}
+	dirty := newDirtySet[string]()
+	ctx, cancel := context.WithCancel(t.Context())
+	const interval = 200 * time.Millisecond
+	started := time.Now()
+	g.Expect(dirty.source(interval, nodeRequest).Start(ctx, queue)).To(Succeed())
+
+	// However often a key is marked, it is added at most once an interval.
+	var markers sync.WaitGroup
+	for range 4 {
+		markers.Go(func() {
+			for range 20_000 {
+				dirty.mark("edge")
+			}
+		})
+	}
+	markers.Wait()
+	dirty.mark("last")
+	g.Eventually(queue.added, time.Minute).Should(HaveKey("last"))
+	g.Expect(queue.added()["edge"]).To(BeNumerically("<=", 1+int(time.Since(started)/interval)))
+	cancel()
+	queue.ShutDown()
+	g.Expect(goleak.Find(before)).To(Succeed())
+}
+
+type countingQueue struct {
+	workqueue.TypedRateLimitingInterface[reconcile.Request]
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func (q *countingQueue) Add(request reconcile.Request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.counts == nil {
+		q.counts = map[string]int{}
+	}
+	q.counts[request.Name]++
+}
+
+func (q *countingQueue) added() map[string]int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	counts := map[string]int{}
+	for name, count := range q.counts {
+		counts[name] = count
+	}
+	return counts
+}
