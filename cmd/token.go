@@ -73,6 +73,9 @@ func connect(kubeconfig string) (client.Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, errors.New("there is no kubeconfig: set KUBECONFIG, or use --kubeconfig")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load the kubeconfig: %w", err)
 	}

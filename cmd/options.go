@@ -1,0 +1,107 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/edgesync/edgesync/internal/pki"
+)
+
+// options are the flags of the manager.
+type options struct {
+	kubeconfig    string
+	namespace     string
+	replica       string
+	leaderElect   bool
+	metricsBind   string
+	metricsSecure bool
+	healthBind    string
+	hub           hubOptions
+	log           zap.Options
+}
+
+type hubOptions struct {
+	bind         string
+	publicNames  []string
+	maxNodes     int
+	heartbeat    time.Duration
+	nodeLifetime time.Duration
+}
+
+func defaultOptions() *options {
+	hostname, _ := os.Hostname()
+	return &options{
+		namespace:   envOr("POD_NAMESPACE", installNamespace),
+		replica:     envOr("POD_NAME", hostname),
+		metricsBind: ":8080",
+		healthBind:  ":8081",
+		hub: hubOptions{
+			bind:         ":10443",
+			publicNames:  []string{"localhost", "127.0.0.1"},
+			maxNodes:     20_000,
+			heartbeat:    20 * time.Second,
+			nodeLifetime: pki.NodeLifetime,
+		},
+	}
+}
+
+func envOr(name, fallback string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return fallback
+}
+
+func (o *options) bind(flags *pflag.FlagSet) {
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: the pod's own account, or as kubectl finds it)")
+	flags.StringVar(&o.namespace, "namespace", o.namespace, "namespace of the manager, where its CA and the join tokens are kept ($POD_NAMESPACE)")
+	flags.StringVar(&o.replica, "replica-name", o.replica, "name of this replica, unique among them ($POD_NAME, or the host name)")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "elect one replica to write shared status")
+	flags.StringVar(&o.metricsBind, "metrics-bind-address", o.metricsBind, "address of the metrics endpoint; 0 turns it off")
+	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to callers that the API server authorizes")
+	flags.StringVar(&o.healthBind, "health-probe-bind-address", o.healthBind, "address of /healthz and /readyz; 0 turns them off")
+	flags.StringVar(&o.hub.bind, "hub-bind-address", o.hub.bind, "address on which agents connect")
+	flags.StringSliceVar(&o.hub.publicNames, "hub-public-names", o.hub.publicNames, "DNS names and IP addresses by which agents reach the hub; its certificate is made for them")
+	flags.IntVar(&o.hub.maxNodes, "hub-max-nodes", o.hub.maxNodes, "most nodes that this replica serves")
+	flags.DurationVar(&o.hub.heartbeat, "hub-heartbeat", o.hub.heartbeat, "how often agents ping; after two and a half periods of silence a connection is given up")
+	flags.DurationVar(&o.hub.nodeLifetime, "node-certificate-lifetime", o.hub.nodeLifetime, "how long the certificates of nodes are valid")
+	zapFlags := flag.NewFlagSet("zap", flag.ContinueOnError)
+	o.log.BindFlags(zapFlags)
+	flags.AddGoFlagSet(zapFlags)
+}
+
+func (o *options) validate() error {
+	switch {
+	case o.namespace == "":
+		return errors.New("--namespace must not be empty")
+	case o.replica == "":
+		return errors.New("--replica-name must not be empty")
+	case o.hub.heartbeat < time.Second || o.hub.heartbeat > 5*time.Minute:
+		return fmt.Errorf("--hub-heartbeat must be between 1s and 5m, not %s", o.hub.heartbeat)
+	case o.hub.maxNodes < 1:
+		return fmt.Errorf("--hub-max-nodes must be positive, not %d", o.hub.maxNodes)
+	}
+	return nil
+}

@@ -1,0 +1,232 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/controllers"
+	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/enroll"
+	"github.com/edgesync/edgesync/internal/hub"
+	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/pki/castore"
+	"github.com/edgesync/edgesync/internal/version"
+	"github.com/edgesync/edgesync/internal/watch"
+)
+
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(syncv1alpha1.AddToScheme(scheme))
+	return scheme
+}
+
+// run runs the manager until ctx is done.
+func run(ctx context.Context, o *options) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.log)))
+	ctrl.Log.Info("Starting", "version", version.Version, "replica", o.replica)
+	config, err := restConfig(o.kubeconfig)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(config, o)
+	if err != nil {
+		return err
+	}
+	if err := addComponents(ctx, mgr, o); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	config, err := ctrl.GetConfig()
+	if kubeconfig != "" {
+		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load the kubeconfig: %w", err)
+	}
+	// The API server's own priority and fairness bounds what the manager asks.
+	config.QPS, config.Burst = -1, -1
+	return config, nil
+}
+
+func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
+	metrics := metricsserver.Options{BindAddress: o.metricsBind, SecureServing: o.metricsSecure}
+	if o.metricsSecure {
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        newScheme(),
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        o.healthBind,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "manager.sync.edgesync.io",
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		// Secrets are read one by one, and only those of joining nodes: no cache, no list.
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.Namespace{}}}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the manager: %w", err)
+	}
+	return mgr, errors.Join(
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("ping", healthz.Ping))
+}
+
+// addComponents adds the reconcilers and the hub, and brings them together.
+func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
+	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	ca, serving, err := hubIdentity(ctx, direct, o)
+	if err != nil {
+		return err
+	}
+	epoch, err := clusterEpoch(ctx, direct)
+	if err != nil {
+		return err
+	}
+
+	trigger := controllers.NewStatusTrigger()
+	index := desired.NewIndex(trigger.OnSource)
+	watches, err := watch.New(watch.Options{
+		Config: mgr.GetConfig(), HTTPClient: mgr.GetHTTPClient(), Index: index,
+		OnChange: trigger.OnSource, Log: mgr.GetLogger().WithName("watch"),
+	})
+	if err != nil {
+		return err
+	}
+	nodes, err := hub.New(hub.Options{
+		Index: index, Observer: trigger, ClusterEpoch: epoch,
+		Admit:    admission{cached: mgr.GetClient(), live: direct}.admit,
+		Log:      mgr.GetLogger().WithName("hub"),
+		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat,
+	})
+	if err != nil {
+		return err
+	}
+	primed := make(chan struct{})
+	if err := controllers.Setup(mgr, controllers.Options{
+		Index: index, Watches: watches, Fleet: fleet{nodes}, Trigger: trigger, Replica: o.replica, Primed: primed,
+	}); err != nil {
+		return err
+	}
+	return errors.Join(mgr.Add(watches), mgr.Add(newServer(mgr, o, nodes, direct, ca, serving, primed)))
+}
+
+// fleet is the hub as the reconcilers want it.
+type fleet struct{ *hub.Hub }
+
+// Node converts the state of a session.
+func (f fleet) Node(name string) (controllers.NodeState, bool) {
+	state, ok := f.Hub.Node(name)
+	return controllers.NodeState(state), ok
+}
+
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+
+// clusterEpoch identifies the cluster by the uid of its oldest namespace.
+func clusterEpoch(ctx context.Context, reader client.Reader) (string, error) {
+	var namespace corev1.Namespace
+	if err := reader.Get(ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, &namespace); err != nil {
+		return "", fmt.Errorf("read the namespace %s, which identifies the cluster: %w", metav1.NamespaceSystem, err)
+	}
+	return string(namespace.UID), nil
+}
+
+// admission lets the nodes in that are known and not revoked.
+type admission struct {
+	cached, live client.Reader
+}
+
+func (a admission) admit(ctx context.Context, name string) error {
+	var node syncv1alpha1.EdgeNode
+	err := a.cached.Get(ctx, client.ObjectKey{Name: name}, &node)
+	if apierrors.IsNotFound(err) {
+		// It may have joined a moment ago.
+		err = a.live.Get(ctx, client.ObjectKey{Name: name}, &node)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return &hub.Refusal{Status: http.StatusForbidden, Message: fmt.Sprintf("there is no EdgeNode %s: join the node again", name)}
+	case err != nil:
+		return fmt.Errorf("look up the EdgeNode %s: %w", name, err)
+	case node.Spec.Revoked:
+		return &hub.Refusal{Status: http.StatusForbidden, Message: fmt.Sprintf("the EdgeNode %s is revoked", name)}
+	}
+	return nil
+}
+
+// hubIdentity is what the hub signs nodes with, and what it proves itself with.
+func hubIdentity(ctx context.Context, c client.Client, o *options) (*pki.CA, *pki.ServingCertificate, error) {
+	ca, err := castore.Ensure(ctx, c, o.namespace, time.Now())
+	if err != nil {
+		return nil, nil, fmt.Errorf("the hub's CA: %w", err)
+	}
+	serving, err := pki.NewServingCertificate(ca, o.hub.publicNames, pki.ServerLifetime, time.Now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--hub-public-names: %w", err)
+	}
+	return ca, serving, nil
+}
+
+func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, ca *pki.CA, serving *pki.ServingCertificate, ready <-chan struct{}) *hub.Server {
+	return &hub.Server{
+		Hub: h,
+		Join: enroll.NewHandler(enroll.Config{
+			CA:           ca,
+			NodeLifetime: o.hub.nodeLifetime,
+			Client:       direct,
+			Namespace:    o.namespace,
+			Recorder:     mgr.GetEventRecorder("edgesync-join"),
+			Log:          mgr.GetLogger().WithName("join"),
+			Now:          time.Now,
+		}),
+		Address: o.hub.bind,
+		TLS:     pki.ServerTLSConfig(ca, serving),
+		Ready:   ready,
+		Log:     mgr.GetLogger().WithName("hub"),
+	}
+}
