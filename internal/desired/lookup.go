@@ -35,6 +35,7 @@ func (x *Index) Attach(name string, sink Sink) []object.Key {
 		return nil
 	}
 	n.sink = sink
+	x.forgetWaiters(name)
 	return n.keys()
 }
 
@@ -148,14 +149,15 @@ func (x *Index) Await(name string, key object.Key, version string) {
 	if n == nil || n.sink == nil {
 		return
 	}
-	tables := x.byKind[key.GroupKind()]
-	if len(tables) == 0 {
-		n.tell([]object.Key{key}, false)
-		return
+	behind := false
+	for _, t := range x.byKind[key.GroupKind()] {
+		if t.listed && object.Older(t.seen, version) {
+			t.waiters[waiterID{name, key}] = &waiter{version: version}
+			behind = true
+		}
 	}
-	for _, t := range tables {
-		t.waiters[waiterID{name, key}] = &waiter{version: version}
-		t.wakeWaiters()
+	if !behind {
+		n.tell([]object.Key{key}, false)
 	}
 }
 
@@ -187,23 +189,20 @@ func (t *Table) Rewind(awaited []string, current string) {
 	}
 }
 
-// advance moves the resource version up to which the kind is known, never back.
+// advance moves the resource version up to which the kind is known, never back. A
+// version that cannot be compared says nothing about that.
 func (t *Table) advance(version string) {
-	if object.Older(version, t.seen) {
-		return
+	if object.Older(t.seen, version) {
+		t.seen = version
+		t.wakeWaiters()
 	}
-	t.seen = version
-	t.wakeWaiters()
 }
 
 func (t *Table) wakeWaiters() {
 	for id, w := range t.waiters {
-		if w.rewound || object.Older(t.seen, w.version) {
-			continue
-		}
-		delete(t.waiters, id)
-		if n := t.index.nodes[id.node]; n != nil {
-			n.tell([]object.Key{id.key}, false)
+		if !object.Older(t.seen, w.version) {
+			delete(t.waiters, id)
+			t.index.nodes[id.node].tell([]object.Key{id.key}, false)
 		}
 	}
 }

@@ -63,11 +63,12 @@ func (x *Index) Watch(gvk schema.GroupVersionKind) *Table {
 func (t *Table) Close() {
 	t.index.mu.Lock()
 	defer t.index.mu.Unlock()
-	t.watched, t.listed = false, false
+	t.watched, t.listed, t.seen = false, false, ""
 	for _, s := range t.sources {
 		s.tell()
 		t.index.onSource(s.ID)
 	}
+	t.wakeWaiters()
 	t.index.dropUnusedTable(t)
 }
 
