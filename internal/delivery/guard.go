@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
 )
 
@@ -28,14 +29,18 @@ import (
 // of what the node holds, is held back until somebody approves it.
 const guardedDeletes = 10
 
-// classify notes whether an entry is to be removed by a change in bulk.
-func (n *Node) classify(e *entry, bulk bool) {
+// classify notes whether an entry is to be removed by a change in bulk. Only the
+// change that made it unwanted counts, or, of what was frozen, the one that ended that.
+func (n *Node) classify(e *entry, before desired.Want, bulk bool) {
 	switch {
 	case e.want.Object != nil:
 		e.removal = unguarded
 		delete(n.bulk, e.key)
-	case bulk && !e.want.Frozen && e.removal == unguarded && e.held != nil && !e.held.State.removing() && !e.held.Retain:
-		n.bulk[e.key] = e
+	case e.want.Frozen || e.held == nil || e.held.State.removing() || e.held.Retain:
+	case before.Frozen || before.Object != nil && bulk:
+		if e.removal == unguarded {
+			n.bulk[e.key] = e
+		}
 	}
 }
 

@@ -203,12 +203,13 @@ func (n *Node) Desire(now time.Time, changes []Change) {
 			e = &entry{key: change.Key}
 			n.entries[change.Key] = e
 		}
+		before := e.want
 		e.want = change.Want
 		if e.refused.UID != "" && !e.wants(e.refused) {
 			e.refused, e.failure = object.Holding{}, nil
 		}
 		delete(n.waiting, e.key)
-		n.classify(e, change.Bulk)
+		n.classify(e, before, change.Bulk)
 		touched = append(touched, e)
 	}
 	n.guard(touched)
