@@ -1,0 +1,186 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package simulation
+
+import (
+	"maps"
+
+	"github.com/edgesync/edgesync/internal/delivery"
+	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/object"
+)
+
+// shadow follows a session from outside of the core, so that what the core says and
+// does can be checked against it.
+type shadow struct {
+	s *session
+	// view is the manager's at the last absorb.
+	view view
+	// wants is what the delivery was last given.
+	wants map[object.Key]desired.Want
+	held  map[object.Key]delivery.Held
+	// flights are the messages not yet answered.
+	flights map[uint64]shadowFlight
+	bytes   int
+	// guarded are the keys whose removal needs approval.
+	guarded map[object.Key]bool
+	// single are the keys whose objects were deleted, each by itself.
+	single map[object.Key]bool
+}
+
+type shadowFlight struct {
+	key     object.Key
+	bytes   int
+	put     *object.Holding
+	release bool
+}
+
+func newShadow(s *session) *shadow {
+	return &shadow{
+		s:       s,
+		wants:   map[object.Key]desired.Want{},
+		held:    maps.Clone(s.held),
+		flights: map[uint64]shadowFlight{},
+		guarded: map[object.Key]bool{},
+		single:  map[object.Key]bool{},
+	}
+}
+
+func removing(state delivery.State) bool {
+	return state == delivery.Removing || state == delivery.RemoveFailed
+}
+
+// desired takes over what the delivery is about to be given, and works out which
+// removals are too many for one change.
+func (sh *shadow) desired(changes []delivery.Change) {
+	sh.view = sh.s.manager.view()
+	bulk, doomed, held := map[object.Key]bool{}, map[object.Key]bool{}, 0
+	for _, change := range changes {
+		bulk[change.Key] = bulk[change.Key] || change.Bulk
+	}
+	for _, h := range sh.held {
+		if !removing(h.State) {
+			held++
+		}
+	}
+	for _, change := range changes {
+		key := change.Key
+		before, known := sh.wants[key]
+		h, holds := sh.held[key]
+		if change.Want.Object != nil || change.Want.Frozen {
+			delete(sh.single, key)
+		}
+		if change.Want.Object != nil {
+			delete(sh.guarded, key)
+		} else if news := !known || before.Frozen || before.Object != nil; news && !change.Want.Frozen &&
+			holds && !removing(h.State) && !h.Retain {
+			doomed[key] = bulk[key] || !known || before.Frozen
+			sh.single[key] = !doomed[key]
+		}
+	}
+	for _, change := range changes {
+		sh.wants[change.Key] = change.Want
+	}
+	maps.DeleteFunc(doomed, func(_ object.Key, bulk bool) bool { return !bulk })
+	if len(doomed) >= 10 && 2*len(doomed) > held {
+		maps.Copy(sh.guarded, doomed)
+	}
+}
+
+func (sh *shadow) approved(code string) {
+	if code == "" || code != sh.s.node.ApprovalCode() {
+		return
+	}
+	for key := range sh.guarded {
+		if sh.wants[key].Object == nil {
+			delete(sh.guarded, key)
+		}
+	}
+}
+
+func (sh *shadow) sent(message delivery.Message) {
+	switch m := message.(type) {
+	case delivery.Put:
+		sh.checkPut(m)
+		put := object.Holding{UID: m.Object.UID, Version: m.Object.Version, Digest: m.Object.Digest, Retain: m.Retain}
+		sh.fly(m.Sequence, shadowFlight{key: m.Object.Key, bytes: len(m.Object.Payload), put: &put})
+	case delivery.Delete:
+		sh.checkDelete(m)
+		sh.fly(m.Sequence, shadowFlight{key: m.Key, release: m.Release})
+	case delivery.Bookmark:
+		sh.checkBookmark()
+	}
+}
+
+func (sh *shadow) fly(sequence uint64, f shadowFlight) {
+	w := sh.s.manager.w
+	for _, other := range sh.flights {
+		if other.key == f.key {
+			w.failf("two messages about %s are in flight", f.key)
+		}
+	}
+	sh.bytes += f.bytes
+	if len(sh.flights)+1 > w.limits.WindowMessages || sh.bytes > w.limits.WindowBytes && len(sh.flights) > 0 {
+		w.failf("%d messages of %d bytes are in flight", len(sh.flights)+1, sh.bytes)
+	}
+	sh.flights[sequence] = f
+}
+
+func (sh *shadow) land(sequence uint64) (shadowFlight, bool) {
+	f, ok := sh.flights[sequence]
+	delete(sh.flights, sequence)
+	sh.bytes -= f.bytes
+	return f, ok
+}
+
+func (sh *shadow) acked(first, last uint64) {
+	for sequence := range sh.flights {
+		if sequence < first || last < sequence {
+			continue
+		}
+		f, _ := sh.land(sequence)
+		switch {
+		case f.put != nil:
+			sh.held[f.key] = delivery.Held{Holding: *f.put}
+		case f.release:
+			delete(sh.held, f.key)
+		default:
+			h := sh.held[f.key]
+			h.State = delivery.Removing
+			sh.held[f.key] = h
+		}
+	}
+}
+
+func (sh *shadow) nacked(n delivery.Nack) {
+	f, ok := sh.land(n.Sequence)
+	if ok && n.Code == delivery.NackStale {
+		// A refusal does not say whether the object is retained, but that has not changed.
+		n.Held.Retain = sh.held[f.key].Retain
+		sh.held[f.key] = delivery.Held{Holding: n.Held}
+	}
+}
+
+func (sh *shadow) applied(result delivery.Result) {
+	if h, ok := sh.held[result.Key]; ok && result.Removed && removing(h.State) && h.UID == result.UID {
+		delete(sh.held, result.Key)
+	}
+}
+
+func (sh *shadow) seen(key object.Key) string {
+	return sh.s.manager.seen(sh.view, sh.s.agent, key)
+}
