@@ -83,3 +83,23 @@ func TestTakeIsOptimistic(t *testing.T) {
 		})
 	}
 }
+
+// A token that the administrator has changed since is judged again, not used as it was.
+func TestTakeSeesChangesOfTheAdministrator(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h := newHarness(t)
+	h.token(Token{})
+	tokens, err := h.tokens.List(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	stale, err := h.tokens.get(t.Context(), tokens[0].ID)
+	g.Expect(err).NotTo(HaveOccurred())
+	changed := stale.DeepCopy()
+	changed.Data[keyNode] = []byte("edge-1")
+	g.Expect(h.client.Update(t.Context(), changed)).To(Succeed())
+
+	err = h.tokens.take(t.Context(), stale, tokens[0])
+
+	g.Expect(apierrors.IsConflict(err)).To(BeTrue(), "%v", err)
+	g.Expect(h.tokens.List(t.Context())).To(HaveLen(1))
+}
