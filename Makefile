@@ -104,7 +104,7 @@ verify-project: $(TOOLS)/project
 
 .PHONY: verify-manifests
 verify-manifests: $(TOOLS)/kustomize
-	@for dir in config/default config/crd config/prometheus config/samples; do \
+	@for dir in config/default config/local config/crd config/prometheus config/samples; do \
 	  echo "verify: kustomize build $$dir"; $(TOOLS)/kustomize build $$dir >/dev/null; done
 
 ##@ Test

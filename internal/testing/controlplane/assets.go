@@ -31,9 +31,9 @@ const assetsEnv = "KUBEBUILDER_ASSETS"
 func Assets() (string, error) {
 	dir := os.Getenv(assetsEnv)
 	if dir == "" {
-		root, err := moduleRoot()
+		root, err := ModuleRoot()
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("set %s to the directory of etcd and kube-apiserver: %w", assetsEnv, err)
 		}
 		dir = filepath.Join(root, "bin", "kube")
 	}
@@ -54,7 +54,8 @@ func requireProgram(path string) error {
 	return nil
 }
 
-func moduleRoot() (string, error) {
+// ModuleRoot returns the directory of the Go module that the working directory lies in.
+func ModuleRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
 		return "", err
@@ -64,7 +65,7 @@ func moduleRoot() (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("no go.mod above %s: set %s to the directory of etcd and kube-apiserver", start, assetsEnv)
+			return "", fmt.Errorf("there is no go.mod in or above %s", start)
 		}
 	}
 }

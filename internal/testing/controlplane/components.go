@@ -106,6 +106,7 @@ func (c *ControlPlane) newControllerManager(kubeconfig string) *process.Program 
 		"--service-account-private-key-file=" + c.pki.path("service-account.key"),
 		"--root-ca-file=" + c.pki.path("ca.crt"),
 	})
+	p.Files = []string{kubeconfig}
 	var checks []check
 	for _, controller := range c.cfg.Controllers {
 		checks = append(checks, check{

@@ -17,9 +17,12 @@ limitations under the License.
 package controlplane
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -62,18 +65,20 @@ func (c *ControlPlane) IssueClientCert(name string, groups ...string) (certPEM, 
 }
 
 // UserKubeconfig writes a kubeconfig for the user name in groups, mode 0600, and
-// returns its path. A second call for the same name replaces the first file.
+// returns its path. A second call for the same name replaces the first file; the
+// file stays as it is when nothing changes.
 func (c *ControlPlane) UserKubeconfig(name string, groups ...string) (string, error) {
 	dir := filepath.Join(c.cfg.Dir, "users")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	user, err := issue(c.pki.ca, leafTemplate(name, groups, clientAuth))
+	base := filepath.Join(dir, url.PathEscape(name))
+	identity := sha256.Sum256([]byte(strings.Join(groups, "\n")))
+	user, err := loadOrIssue(fmt.Sprintf("%s-%x", base, identity[:4]), c.pki.ca, leafTemplate(name, groups, clientAuth))
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, url.PathEscape(name)+".kubeconfig")
-	return path, c.writeKubeconfig(path, user)
+	return base + ".kubeconfig", c.writeKubeconfig(base+".kubeconfig", user)
 }
 
 func (c *ControlPlane) writeKubeconfig(path string, user *pair) error {

@@ -27,6 +27,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,6 +49,8 @@ type Program struct {
 	Args []string
 	// Env is added to the environment of this process.
 	Env []string
+	// Files are what the program reads once, when it starts.
+	Files []string
 	// Dir holds the log and the pidfile, and is the working directory. It must exist,
 	// and of programs with one name at most one may use it. The arguments of a
 	// Detached program must mention a file in it.
@@ -107,15 +110,15 @@ func (p *Program) find() (err error) {
 	return err
 }
 
-// EnsureStarted starts the program unless it runs. A detached one that runs from
-// another file or with other arguments is stopped first. The error is a *PortError
-// when a port is taken.
+// EnsureStarted starts the program unless it runs. A detached one is stopped first if
+// its program file, its arguments or its Files have changed since its start. The error
+// is a *PortError when a port is taken.
 func (p *Program) EnsureStarted() error {
 	if err := p.find(); err != nil {
 		return err
 	}
 	if p.process != nil {
-		if !p.Detached || p.process.runs(p.argv()) {
+		if !p.Detached || p.process.runs(p.argv()) && !p.outdated() {
 			return nil
 		}
 		if err := p.Stop(); err != nil {
@@ -128,6 +131,18 @@ func (p *Program) EnsureStarted() error {
 		}
 	}
 	return p.start()
+}
+
+// outdated says whether one of the files was written after the pidfile, and so after the start.
+func (p *Program) outdated() bool {
+	started, err := os.Stat(p.pidPath())
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(p.Files, func(file string) bool {
+		info, err := os.Stat(file)
+		return err != nil || info.ModTime().After(started.ModTime())
+	})
 }
 
 func (p *Program) start() error {

@@ -197,6 +197,19 @@ func TestDetachedIsTakenUpAgain(t *testing.T) {
 	g.Expect(other.EnsureStarted()).To(Succeed())
 	g.Expect(other.PID()).To(Equal(pid))
 
+	file := filepath.Join(p.Dir, "config")
+	write := func(content string) {
+		g.Expect(WriteFile(file, []byte(content))).To(Succeed())
+	}
+	write("a")
+	p.Files = []string{file}
+	start(t, p)
+	g.Expect(p.PID()).NotTo(Equal(pid), "a file that it reads has changed")
+	pid = p.PID()
+	write("a")
+	start(t, p)
+	g.Expect(p.PID()).To(Equal(pid), "the file is as it was")
+
 	other = again(p)
 	other.Args = append(other.Args, "--more")
 	start(t, other)
