@@ -84,8 +84,9 @@ func TestRefusals(t *testing.T) {
 
 func TestLimitOfNodes(t *testing.T) {
 	w := newWorld(t, newTCP(t), func(o *Options) { o.MaxNodes = 2 })
-	first, second := w.connect("edge-1"), w.connect("edge-2")
+	first := w.connect("edge-1")
 	first.sync(newReplica())
+	second := w.connect("edge-2")
 	second.sync(newReplica())
 
 	_, response, err := w.open("edge-3")

@@ -20,13 +20,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 
 	"github.com/gorilla/websocket"
 	. "github.com/onsi/gomega"
 
+	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
 
@@ -158,6 +161,47 @@ func stillAlive(w *world, contenders []*contender) []*contender {
 		}
 	}
 	return alive
+}
+
+// Whoever is the session of a node in the hub is the one that the index tells.
+func TestHubAndIndexAgreeOnTheSession(t *testing.T) {
+	g := NewWithT(t)
+	index := desired.NewIndex(nil)
+	table := index.Watch(configMaps)
+	table.Replace(nil, "1")
+	index.SetSource(everywhere("configmaps", configMaps))
+	index.SetNode("edge-1", nil, desired.NodeSettings{})
+	h, err := New(Options{
+		Index: index, Observer: newObserver(), ClusterEpoch: epoch,
+		Admit: func(context.Context, string) error { return nil },
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	bare := func() *session {
+		near, far := net.Pipe()
+		t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+		return newSession(h, "edge-1", "", &wire{socket: &patient.Conn{Conn: near}})
+	}
+
+	leaving := bare()
+	h.enter(leaving)
+	for round := range 2000 {
+		sessions := []*session{bare(), bare()}
+		var wg sync.WaitGroup
+		wg.Go(func() { h.leave(leaving) })
+		for _, s := range sessions {
+			wg.Go(func() { h.enter(s) })
+		}
+		wg.Wait()
+		table.Upsert(configMap("a", fmt.Sprint(10+round), fmt.Sprint(round)))
+		current := h.session("edge-1")
+		g.Expect(sessions).To(ContainElement(BeIdenticalTo(current)))
+		for _, s := range append(sessions, leaving) {
+			told := s.unabsorbed([]object.Key{configMap("a", "", "").Object.Key})
+			g.Expect(told).To(Equal(s == current))
+		}
+		leaving = current
+		leaving.changed.keys = nil
+	}
 }
 
 func TestDisconnectTellsTheReason(t *testing.T) {
