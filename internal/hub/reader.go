@@ -18,6 +18,7 @@ package hub
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/edgesync/edgesync/internal/delivery"
@@ -115,7 +116,7 @@ func (s *session) receiveApplied(now time.Time, applied *pb.Applied) ([]object.K
 }
 
 func nackFromPB(nack *pb.Nack) delivery.Nack {
-	nacks.WithLabelValues(nack.GetCode().String()).Inc()
+	nacks.WithLabelValues(strings.ToLower(strings.TrimPrefix(nack.GetCode().String(), "NACK_CODE_"))).Inc()
 	converted := delivery.Nack{
 		Sequence:   nack.GetSequence(),
 		Message:    nack.GetMessage(),

@@ -52,7 +52,9 @@ func (*Server) NeedLeaderElection() bool { return false }
 
 // Start serves until ctx is done, and then drains the hub.
 func (s *Server) Start(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.Address)
+	// Sessions have a heartbeat: keepalive probes would only add to the traffic.
+	config := net.ListenConfig{KeepAlive: -1}
+	listener, err := config.Listen(context.Background(), "tcp", s.Address)
 	if err != nil {
 		return fmt.Errorf("the hub cannot listen on %s (see --hub-bind-address): %w", s.Address, err)
 	}

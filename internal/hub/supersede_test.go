@@ -182,10 +182,23 @@ func TestHubAndIndexAgreeOnTheSession(t *testing.T) {
 		return newSession(h, "edge-1", "", &wire{socket: &patient.Conn{Conn: near}})
 	}
 
+	// A busy index has those who want it overtake one another.
+	var churn sync.WaitGroup
+	stop := make(chan struct{})
+	defer churn.Wait()
+	defer close(stop)
+	for i := range 4 {
+		churn.Go(func() {
+			for !closed(stop) {
+				index.SetNode(fmt.Sprint("other-", i), nil, desired.NodeSettings{})
+			}
+		})
+	}
+
 	leaving := bare()
 	h.enter(leaving)
-	for round := range 2000 {
-		sessions := []*session{bare(), bare()}
+	for round := range 500 {
+		sessions := []*session{bare(), bare(), bare(), bare()}
 		var wg sync.WaitGroup
 		wg.Go(func() { h.leave(leaving) })
 		for _, s := range sessions {
