@@ -19,6 +19,7 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -174,4 +175,14 @@ func removeAndWait(ctx SpecContext, objects ...client.Object) {
 func exists(ctx SpecContext, object client.Object) (bool, error) {
 	err := admin.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopyObject().(client.Object))
 	return err == nil, client.IgnoreNotFound(err)
+}
+
+// inNamespace selects the objects of the spec for DeleteAllOf.
+func (f *fixture) inNamespace() []client.DeleteAllOfOption {
+	return []client.DeleteAllOfOption{client.InNamespace(f.namespace), client.MatchingLabels(f.labels())}
+}
+
+// text is n bytes that another seed does not have.
+func text(seed, n int) string {
+	return strings.Repeat(fmt.Sprintf("%08d", seed), n/8)
 }

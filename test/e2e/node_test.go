@@ -72,3 +72,9 @@ func (n *node) becomesInSync(ctx SpecContext) {
 	GinkgoHelper()
 	Eventually(n.Status).WithContext(ctx).Should(HaveField("InSync", BeTrue()))
 }
+
+// relabel sets a label of the EdgeNode.
+func (n *node) relabel(ctx SpecContext, key, value string) {
+	GinkgoHelper()
+	n.change(ctx, func(edgeNode *syncv1alpha1.EdgeNode) { edgeNode.Labels[key] = value })
+}
