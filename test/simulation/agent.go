@@ -57,7 +57,8 @@ type agent struct {
 // stored is one record of the store; a tombstone when its state says so.
 type stored struct {
 	object.Holding
-	state delivery.State
+	object *object.Object
+	state  delivery.State
 }
 
 func (s *stored) tombstone() bool {

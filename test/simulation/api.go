@@ -206,20 +206,17 @@ func (a *api) restore(position int) {
 	a.restores++
 }
 
-// wrote reports whether the API server has written a version since the last restore.
-func (a *api) wrote(key object.Key, h object.Holding) bool {
+// wrote reports whether the API server has written a version of an object since the
+// last restore.
+func (a *api) wrote(o *object.Object) bool {
 	for _, c := range a.log[a.restored:] {
-		if c.key == key && c.record != nil && c.record.uid == h.UID && c.record.version == h.Version && c.record.has(h.Digest) {
-			return true
+		if c.record == nil || c.key != o.Key {
+			continue
 		}
-	}
-	return false
-}
-
-func (r *record) has(digest object.Digest) bool {
-	for _, k := range kinds {
-		if k.GroupKind() == r.key.GroupKind() && r.object(k).Digest == digest {
-			return true
+		for _, encoded := range c.record.encoded {
+			if encoded == o {
+				return true
+			}
 		}
 	}
 	return false

@@ -83,10 +83,10 @@ func (a *agent) put(put delivery.Put) *delivery.Nack {
 		a.noteState(key)
 		return &delivery.Nack{Code: delivery.NackStale, Held: wireHolding(held)}
 	case delivery.Refresh:
-		s.Version = incoming.Version
+		s.Version, s.object = incoming.Version, put.Object
 		a.noteState(key)
 	default:
-		a.store[key] = &stored{Holding: incoming, state: delivery.Pending}
+		a.store[key] = &stored{Holding: incoming, object: put.Object, state: delivery.Pending}
 	}
 	a.checkPut(key, held, holds, put)
 	return nil
@@ -117,7 +117,7 @@ func (a *agent) remove(del removal) *delivery.Nack {
 		return nil
 	}
 	if !s.tombstone() {
-		a.store[del.Key] = &stored{Holding: s.Holding, state: delivery.Removing}
+		a.store[del.Key] = &stored{Holding: s.Holding, object: s.object, state: delivery.Removing}
 	}
 	return nil
 }

@@ -50,10 +50,11 @@ func (sh *shadow) checkPut(put delivery.Put) {
 		w.failf("%s is sent, though it is frozen", key)
 	case wish.object == nil || !incoming.Same(wish.holding()):
 		w.failf("%s is sent at %s, which is not wanted", key, put.Object.Version)
-	case put.Force && w.api.restores == 0:
-		w.failf("%s is forced, though no backup was restored", key)
 	case len(put.Object.Payload) > w.limits.MaxObjectBytes:
 		w.failf("%s is sent, though it is too large", key)
+	}
+	if put.Force {
+		sh.checkForce(put)
 	}
 }
 
@@ -134,14 +135,30 @@ func (sh *shadow) checkMemory() {
 	}
 }
 
-// checkPut: an agent goes forward, unless the API server went back since it wrote what
-// the agent held before.
+// checkPut: an agent goes forward, unless it is made to go back.
 func (a *agent) checkPut(key object.Key, before object.Holding, held bool, put delivery.Put) {
-	if !held || !object.Older(put.Object.Version, before.Version) {
+	if held && object.Older(put.Object.Version, before.Version) && !put.Force {
+		a.w.failf("%s goes back from %s to %s in %s", a.name, before.Version, put.Object.Version, key)
+	}
+}
+
+// checkForce: the API server went back since it wrote what the agent holds. A manager
+// that has not seen the restore cannot know that, nor can one to which what the agent
+// holds is from another cluster.
+func (sh *shadow) checkForce(put delivery.Put) {
+	w := sh.s.manager.w
+	if sh.s.foreign {
 		return
 	}
-	if !put.Force || a.w.api.wrote(key, before) {
-		a.w.failf("%s goes back from %s to %s in %s", a.name, before.Version, put.Object.Version, key)
+	for i, k := range kinds {
+		if feed := sh.view.feeds[i]; k.GroupKind() == put.Object.GroupKind() && feed.listed && feed.position < w.api.restored {
+			return
+		}
+	}
+	for _, a := range w.agents {
+		if at := a.store[put.Object.Key]; a.link == sh.s.link && at != nil && w.api.wrote(at.object) {
+			w.failf("%s is forced back from %s to %s", put.Object.Key, at.Version, put.Object.Version)
+		}
 	}
 }
 
@@ -153,7 +170,7 @@ func (a *agent) checkRemoval(del removal, s *stored) {
 		a.w.failf("%s removes %s as %s, but holds %s", a.name, del.Key, del.UID, s.UID)
 	case s.Retain != del.Release:
 		a.w.failf("%s removes %s: released %t, to be retained %t", a.name, del.Key, del.Release, s.Retain)
-	case object.Older(del.seen, s.Version) && a.w.api.wrote(del.Key, s.Holding):
+	case object.Older(del.seen, s.Version) && a.w.api.wrote(s.object):
 		a.w.failf("%s removes %s at %s for a hub that knew of %s", a.name, del.Key, s.Version, del.seen)
 	}
 }

@@ -38,6 +38,8 @@ type shadow struct {
 	bytes   int
 	// guarded are the keys whose removal needs approval.
 	guarded map[object.Key]bool
+	// released are those whose removal was approved by its code.
+	released map[object.Key]bool
 	// single are the keys whose objects were deleted, each by itself.
 	single map[object.Key]bool
 }
@@ -51,12 +53,13 @@ type shadowFlight struct {
 
 func newShadow(s *session) *shadow {
 	return &shadow{
-		s:       s,
-		wants:   map[object.Key]desired.Want{},
-		held:    maps.Clone(s.held),
-		flights: map[uint64]shadowFlight{},
-		guarded: map[object.Key]bool{},
-		single:  map[object.Key]bool{},
+		s:        s,
+		wants:    map[object.Key]desired.Want{},
+		held:     maps.Clone(s.held),
+		flights:  map[uint64]shadowFlight{},
+		guarded:  map[object.Key]bool{},
+		released: map[object.Key]bool{},
+		single:   map[object.Key]bool{},
 	}
 }
 
@@ -86,6 +89,7 @@ func (sh *shadow) desired(changes []delivery.Change) {
 		}
 		if change.Want.Object != nil {
 			delete(sh.guarded, key)
+			delete(sh.released, key)
 		} else if news := !known || before.Frozen || before.Object != nil; news && !change.Want.Frozen &&
 			holds && !removing(h.State) && !h.Retain {
 			doomed[key] = bulk[key] || !known || before.Frozen
@@ -97,6 +101,7 @@ func (sh *shadow) desired(changes []delivery.Change) {
 	}
 	maps.DeleteFunc(doomed, func(_ object.Key, bulk bool) bool { return !bulk })
 	if len(doomed) >= 10 && 2*len(doomed) > held {
+		maps.DeleteFunc(doomed, func(key object.Key, _ bool) bool { return sh.released[key] })
 		maps.Copy(sh.guarded, doomed)
 	}
 }
@@ -108,6 +113,7 @@ func (sh *shadow) approved(code string) {
 	for key := range sh.guarded {
 		if sh.wants[key].Object == nil {
 			delete(sh.guarded, key)
+			sh.released[key] = true
 		}
 	}
 }
@@ -181,6 +187,11 @@ func (sh *shadow) applied(result delivery.Result) {
 	}
 }
 
+// seen is the version up to which the manager knows a kind; empty if it has no reason
+// to compare it.
 func (sh *shadow) seen(key object.Key) string {
+	if sh.s.foreign {
+		return ""
+	}
 	return sh.s.manager.seen(sh.view, sh.s.agent, key)
 }
