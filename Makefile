@@ -172,8 +172,8 @@ clean: ## Remove what make has built; the quickstart's data stays (make quicksta
 ##@ Quickstart
 
 .PHONY: quickstart
-quickstart: kube build ## Start a control plane, the manager and two edge agents on this machine.
-	@go run ./hack/quickstart up
+quickstart: kube build ## Start a control plane, the manager and two edge agents on this machine; ARGS are its flags.
+	@go run ./hack/quickstart up $(ARGS)
 
 .PHONY: quickstart-status
 quickstart-status: ## Show what runs.

@@ -63,9 +63,9 @@ type Config struct {
 	// Dir keeps data, certificates, logs and the kubeconfig. It is created with
 	// mode 0700. At most one control plane may use it at a time.
 	Dir string
-	// APIServerPort and EtcdPort are TCP ports on Host. 0 means the port that Dir
-	// was last used with, or else a free one.
-	APIServerPort, EtcdPort int
+	// APIServerPort, EtcdPort and ControllerManagerPort are TCP ports on Host. 0 means
+	// the port that Dir was last used with, or else a free one.
+	APIServerPort, EtcdPort, ControllerManagerPort int
 	// Controllers are the controllers to run in kube-controller-manager, each by
 	// its full name. With none it is not started, and the ServiceAccount admission
 	// plugin is off, because it would refuse every pod.
@@ -112,7 +112,7 @@ func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
 }
 
 // New prepares what Start needs, with nothing running: directory, keys, ports and
-// kubeconfigs. Stop gives the ports back.
+// kubeconfigs. Stop or Close gives the ports back.
 func New(cfg Config) (*ControlPlane, error) {
 	c, err := prepare(cfg)
 	if err != nil {
@@ -157,7 +157,7 @@ func prepare(cfg Config) (*ControlPlane, error) {
 	c.ports, err = process.ChoosePorts(filepath.Join(cfg.Dir, "ports.json"), map[string]int{
 		etcdPort:              cfg.EtcdPort,
 		apiServerPort:         cfg.APIServerPort,
-		controllerManagerPort: 0,
+		controllerManagerPort: cfg.ControllerManagerPort,
 	})
 	if err != nil {
 		return nil, err
@@ -220,8 +220,11 @@ func (c *ControlPlane) Stop() error {
 			errs = append(errs, p.Stop())
 		}
 	}
-	return errors.Join(append(errs, c.ports.Release())...)
+	return errors.Join(append(errs, c.Close())...)
 }
+
+// Close gives up the claim on the ports, and leaves what is detached running.
+func (c *ControlPlane) Close() error { return c.ports.Release() }
 
 // KillAPIServer ends kube-apiserver with SIGKILL and returns when it is gone.
 func (c *ControlPlane) KillAPIServer() error { return c.apiServer.Kill() }

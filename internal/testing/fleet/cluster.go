@@ -57,8 +57,11 @@ func (f *Fleet) Apply(ctx context.Context, manifest string) error {
 	return err
 }
 
+// KubectlPath names the kubectl that came with the control plane.
+func (f *Fleet) KubectlPath() string { return filepath.Join(f.options.ControlPlane.Assets, "kubectl") }
+
 func (f *Fleet) kubectl(ctx context.Context, input string, args []string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(f.options.ControlPlane.Assets, "kubectl"), args...)
+	cmd := exec.CommandContext(ctx, f.KubectlPath(), args...)
 	cmd.Stdin = strings.NewReader(input)
 	cmd.Env = append(os.Environ(),
 		"KUBECONFIG="+f.controlPlane.KubeconfigPath(),

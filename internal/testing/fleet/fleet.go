@@ -106,7 +106,7 @@ func Start(ctx context.Context, options Options) (*Fleet, error) {
 func New(options Options) (*Fleet, error) {
 	f := &Fleet{options: options}
 	if err := f.prepare(); err != nil {
-		return nil, fmt.Errorf("fleet in %s: %w", options.Dir, errors.Join(err, f.Stop()))
+		return nil, fmt.Errorf("fleet in %s: %w", options.Dir, errors.Join(err, f.Close()))
 	}
 	return f, nil
 }
@@ -173,11 +173,20 @@ func (f *Fleet) Stop() error {
 	if f.manager != nil {
 		errs = append(errs, f.manager.Stop())
 	}
+	if f.controlPlane != nil {
+		errs = append(errs, f.controlPlane.Stop())
+	}
+	return errors.Join(append(errs, f.Close())...)
+}
+
+// Close gives up the client and the claim on the ports, and leaves what is detached running.
+func (f *Fleet) Close() error {
+	var errs []error
 	if f.http != nil {
 		f.http.CloseIdleConnections()
 	}
 	if f.controlPlane != nil {
-		errs = append(errs, f.controlPlane.Stop())
+		errs = append(errs, f.controlPlane.Close())
 	}
 	if f.ports != nil {
 		errs = append(errs, f.ports.Release())

@@ -125,12 +125,24 @@ func (p *Program) EnsureStarted() error {
 			return err
 		}
 	}
+	if err := p.CheckPorts(); err != nil {
+		return err
+	}
+	return p.start()
+}
+
+// CheckPorts returns a *PortError if the program does not run and another one listens
+// on a port that it needs.
+func (p *Program) CheckPorts() error {
+	if p.PID() != 0 {
+		return nil
+	}
 	for _, port := range p.Ports {
 		if err := checkPort(port); err != nil {
 			return &PortError{Program: p.Name(), Port: port, Err: err}
 		}
 	}
-	return p.start()
+	return nil
 }
 
 // outdated says whether one of the files was written after the pidfile, and so after the start.
