@@ -20,7 +20,6 @@ import (
 	"fmt"
 
 	"github.com/edgesync/edgesync/internal/desired"
-	"github.com/edgesync/edgesync/internal/object"
 )
 
 // manager is one replica: an index fed by watches that lag, each in its own way.
@@ -229,12 +228,4 @@ func (m *manager) caughtUp() error {
 		}
 	}
 	return nil
-}
-
-// seen is a revision in the form in which versions are compared.
-func (m *manager) seen(v view, node string, key object.Key) string {
-	if revision := m.w.wish(v, node, key).revision; revision > 0 {
-		return m.w.api.listVersion(revision)
-	}
-	return ""
 }

@@ -38,6 +38,8 @@ type shadow struct {
 	bytes   int
 	// guarded are the keys whose removal needs approval.
 	guarded map[object.Key]bool
+	// unwanted is the revision up to which keys are known to be unwanted.
+	unwanted map[object.Key]int
 	// released are those whose removal was approved by its code.
 	released map[object.Key]bool
 	// single are the keys whose objects were deleted, each by itself.
@@ -59,6 +61,7 @@ func newShadow(s *session) *shadow {
 		flights:  map[uint64]shadowFlight{},
 		guarded:  map[object.Key]bool{},
 		released: map[object.Key]bool{},
+		unwanted: map[object.Key]int{},
 		single:   map[object.Key]bool{},
 	}
 }
@@ -98,6 +101,7 @@ func (sh *shadow) desired(changes []delivery.Change) {
 	}
 	for _, change := range changes {
 		sh.wants[change.Key] = change.Want
+		sh.noteUnwanted(change)
 	}
 	maps.DeleteFunc(doomed, func(_ object.Key, bulk bool) bool { return !bulk })
 	if len(doomed) >= 10 && 2*len(doomed) > held {
@@ -187,11 +191,28 @@ func (sh *shadow) applied(result delivery.Result) {
 	}
 }
 
-// seen is the version up to which the manager knows a kind; empty if it has no reason
-// to compare it.
+// noteUnwanted notes up to which revision a key is known to be unwanted.
+func (sh *shadow) noteUnwanted(change delivery.Change) {
+	switch {
+	case change.Want.Object != nil:
+		delete(sh.unwanted, change.Key)
+	case !change.Want.Frozen:
+		revision := sh.s.manager.w.wish(sh.view, sh.s.agent, change.Key).revision
+		if revision == 0 {
+			revision = anyRevision
+		}
+		sh.unwanted[change.Key] = max(sh.unwanted[change.Key], revision)
+	}
+}
+
+// anyRevision: nothing uses the kind, so nothing of it is wanted at any revision.
+const anyRevision = 1 << 30
+
+// seen is the version up to which a key is known to be unwanted; empty if there is no
+// reason to compare it.
 func (sh *shadow) seen(key object.Key) string {
 	if sh.s.foreign {
 		return ""
 	}
-	return sh.s.manager.seen(sh.view, sh.s.agent, key)
+	return sh.s.manager.w.api.listVersion(sh.unwanted[key])
 }
