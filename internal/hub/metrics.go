@@ -41,6 +41,9 @@ var (
 	nacks = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "edgesync_hub_nacks_total", Help: "Objects that nodes refused, by code.",
 	}, []string{"code"})
+	results = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "edgesync_hub_results_total", Help: "Objects of which nodes reported what became of them, by state.",
+	}, []string{"state"})
 	sent = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "edgesync_hub_sent_bytes_total", Help: "Bytes of the frames sent to nodes.",
 	})
@@ -50,5 +53,5 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(sessionsGauge, refusals, puts, deletes, persisted, nacks, sent, received)
+	metrics.Registry.MustRegister(sessionsGauge, refusals, puts, deletes, persisted, nacks, results, sent, received)
 }

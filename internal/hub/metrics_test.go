@@ -65,6 +65,7 @@ func TestMetrics(t *testing.T) {
 
 	for name, want := range map[string]float64{
 		"puts_total": 2, "deletes_total": 1, "persisted_total": 2, "nacks_total reject": 1,
+		"results_total applied": 1, "results_total removed": 1,
 		"refused_connections_total protocol": 1,
 	} {
 		w.g.Expect(more(name)).To(Equal(want), name)

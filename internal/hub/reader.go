@@ -109,6 +109,7 @@ func (s *session) receiveApplied(now time.Time, applied *pb.Applied) ([]object.K
 			Key: key, UID: result.GetUid(), Digest: object.Digest(result.GetDigest()),
 			State: state, Removed: removed, Message: result.GetMessage(),
 		}) {
+			results.WithLabelValues(labelValue(result.GetState().String(), "APPLY_STATE_")).Inc()
 			keys = append(keys, key)
 		}
 	}
@@ -116,7 +117,7 @@ func (s *session) receiveApplied(now time.Time, applied *pb.Applied) ([]object.K
 }
 
 func nackFromPB(nack *pb.Nack) delivery.Nack {
-	nacks.WithLabelValues(strings.ToLower(strings.TrimPrefix(nack.GetCode().String(), "NACK_CODE_"))).Inc()
+	nacks.WithLabelValues(labelValue(nack.GetCode().String(), "NACK_CODE_")).Inc()
 	converted := delivery.Nack{
 		Sequence:   nack.GetSequence(),
 		Message:    nack.GetMessage(),
@@ -133,3 +134,6 @@ func nackFromPB(nack *pb.Nack) delivery.Nack {
 	}
 	return converted
 }
+
+// labelValue turns the name of a protobuf enum value into one of a metric's label.
+func labelValue(name, prefix string) string { return strings.ToLower(strings.TrimPrefix(name, prefix)) }
