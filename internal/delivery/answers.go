@@ -18,7 +18,6 @@ package delivery
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -45,7 +44,8 @@ type Nack struct {
 	Message  string
 	// RetryAfter is the least delay for NackRetry.
 	RetryAfter time.Duration
-	// Held is what the node holds, for NackStale.
+	// Held is what the node holds, for NackStale. Its Retain is not looked at: it is
+	// known already.
 	Held object.Holding
 }
 
@@ -79,11 +79,16 @@ func (n *Node) AckRange(now time.Time, first, last uint64) ([]object.Key, error)
 	if last > n.sequence {
 		return nil, fmt.Errorf("%w: ack of message %d, but only %d were sent", ErrProtocol, last, n.sequence)
 	}
-	var keys []object.Key
-	for _, sequence := range slices.Sorted(maps.Keys(n.flights)) {
+	var sequences []uint64
+	for sequence := range n.flights {
 		if first <= sequence && sequence <= last {
-			keys = append(keys, n.persisted(now, sequence)...)
+			sequences = append(sequences, sequence)
 		}
+	}
+	slices.Sort(sequences)
+	var keys []object.Key
+	for _, sequence := range sequences {
+		keys = append(keys, n.persisted(now, sequence)...)
 	}
 	return keys, nil
 }
@@ -121,6 +126,8 @@ func (n *Node) land(sequence uint64) *flight {
 }
 
 // Nack takes over that the node has refused a message. It returns the keys concerned.
+// A refusal that makes no sense counts as NackRetry, so that the message is not sent
+// again at once.
 func (n *Node) Nack(now time.Time, nack Nack) ([]object.Key, error) {
 	if nack.Sequence > n.sequence {
 		return nil, fmt.Errorf("%w: nack of message %d, but only %d were sent", ErrProtocol, nack.Sequence, n.sequence)
@@ -136,8 +143,10 @@ func (n *Node) Nack(now time.Time, nack Nack) ([]object.Key, error) {
 			e.refused = f.put
 			e.fail(now, FailedRejected, nack.Message)
 		}
-	case nack.Code == NackStale:
-		delete(n.waiting, e.key)
+	case nack.Code == NackStale && object.Older(f.put.Version, nack.Held.Version):
+		if e.held != nil {
+			nack.Held.Retain = e.held.Retain
+		}
 		e.held = &Held{Holding: nack.Held, State: Pending, since: now}
 	default:
 		e.attempts++
