@@ -65,7 +65,7 @@ func syncStatus(before *syncv1alpha1.SyncStatus, o *syncObservation) *syncv1alph
 	after.ObservedGeneration = o.generation
 	after.ObjectResourceVersion = o.objectVersion
 	after.Objects = int32(o.objects)
-	countNodes(after, o.nodes)
+	countNodes(after, o)
 	after.Failures = syncFailures(before.Failures, o)
 	synced := syncedCondition(after, o)
 	synced.ObservedGeneration = o.generation
@@ -81,13 +81,13 @@ func syncStatus(before *syncv1alpha1.SyncStatus, o *syncObservation) *syncv1alph
 	return after
 }
 
-func countNodes(status *syncv1alpha1.SyncStatus, nodes []nodeProgress) {
-	status.Desired, status.Synced, status.Pending, status.Failed, status.Offline = int32(len(nodes)), 0, 0, 0, 0
-	for _, node := range nodes {
+func countNodes(status *syncv1alpha1.SyncStatus, o *syncObservation) {
+	status.Desired, status.Synced, status.Pending, status.Failed, status.Offline = int32(len(o.nodes)), 0, 0, 0, 0
+	for _, node := range o.nodes {
 		switch {
 		case !node.connected:
 			status.Offline++
-		case node.worst == delivery.InSync:
+		case node.worst == delivery.InSync && o.listed: // else it is not known what the node should hold
 			status.Synced++
 		case node.worst == delivery.Failing:
 			status.Failed++

@@ -108,11 +108,11 @@ func TestSyncStatusConditions(t *testing.T) {
 		},
 		"the kind is being listed": {
 			o:      syncObservation{spec: refSpec(), nodes: []nodeProgress{synced}},
-			status: metav1.ConditionUnknown, reason: syncv1alpha1.ReasonProgressing, counts: [5]int32{1, 1, 0, 0, 0},
+			status: metav1.ConditionUnknown, reason: syncv1alpha1.ReasonProgressing, counts: [5]int32{1, 0, 1, 0, 0},
 		},
 		"the kind cannot be listed": {
 			o:      syncObservation{spec: refSpec(), problem: problem, nodes: []nodeProgress{synced}},
-			status: metav1.ConditionFalse, reason: syncv1alpha1.ReasonForbidden, message: "Allow it.", stalled: syncv1alpha1.ReasonForbidden, counts: [5]int32{1, 1, 0, 0, 0},
+			status: metav1.ConditionFalse, reason: syncv1alpha1.ReasonForbidden, message: "Allow it.", stalled: syncv1alpha1.ReasonForbidden, counts: [5]int32{1, 0, 1, 0, 0},
 		},
 		"suspended": {
 			o:      syncObservation{spec: suspendedSpec(), listed: true, objects: 1, nodes: []nodeProgress{synced}},
