@@ -121,13 +121,6 @@ func (a *agent) nextPut() *pb.Put {
 	return message.GetPut()
 }
 
-func (a *agent) nextDelete() *pb.Delete {
-	a.t.Helper()
-	message := a.next()
-	a.g.Expect(message.GetDelete()).NotTo(BeNil(), "%T", message.GetBody())
-	return message.GetDelete()
-}
-
 func (a *agent) nextBookmark() {
 	a.t.Helper()
 	message := a.next()

@@ -98,15 +98,12 @@ func BenchmarkFanOut(b *testing.B) {
 		w.addNode(fmt.Sprint("edge-", i))
 		a := w.connect(fmt.Sprint("edge-", i))
 		a.sync(newReplica())
-		go func() {
-			for {
-				err := a.acknowledge(1)
+		w.background.Go(func() {
+			for err := error(nil); err == nil; {
+				err = a.acknowledge(1)
 				received <- err
-				if err != nil {
-					return
-				}
 			}
-		}()
+		})
 	}
 	b.ReportAllocs()
 	version := 10
@@ -120,8 +117,4 @@ func BenchmarkFanOut(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*nodes)/b.Elapsed().Seconds(), "objects/s")
-	w.stop()
-	for range nodes {
-		<-received
-	}
 }

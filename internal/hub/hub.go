@@ -64,7 +64,9 @@ type Options struct {
 	Index    *desired.Index
 	Observer Observer
 	// Admit decides whether a node may connect: nil, a *Refusal, or another error,
-	// which the node does not get to see.
+	// which the node does not get to see. It is asked twice, the second time when
+	// Disconnect would find the session: so a node cannot slip in between. A change of
+	// mind must therefore be Admit's before Disconnect is called.
 	Admit func(ctx context.Context, node string) error
 	// ClusterEpoch identifies the cluster, whose resource versions are comparable.
 	ClusterEpoch string

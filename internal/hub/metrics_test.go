@@ -60,7 +60,7 @@ func TestMetrics(t *testing.T) {
 	a.send(nack(&pb.Nack{Sequence: a.nextPut().GetSequence(), Code: pb.NackCode_NACK_CODE_REJECT}))
 	a.nextBookmark()
 	a.send(hello(r))
-	a.closed()
+	_ = a.closed()
 	w.eventually(w.hub.Sessions).Should(BeZero())
 
 	for name, want := range map[string]float64{

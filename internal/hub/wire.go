@@ -141,10 +141,10 @@ func (w *wire) readHello() (*pb.Hello, error) {
 	return hello, negotiate(hello)
 }
 
-// readInventory reads Inventory messages, if any are to come, until the last one.
-func (w *wire) readInventory(any bool) (inventory, error) {
+// readInventory reads Inventory messages, if some are to come, until the last one.
+func (w *wire) readInventory(some bool) (inventory, error) {
 	held := inventory{}
-	for last := !any; !last; {
+	for last := !some; !last; {
 		messages, err := w.read()
 		if err != nil {
 			return nil, err

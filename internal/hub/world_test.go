@@ -24,7 +24,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,68 +53,6 @@ var (
 	pods       = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
 	namespaces = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
 )
-
-// network is how agents reach the hub.
-type network interface {
-	net.Listener
-	dial() (net.Conn, error)
-}
-
-type tcp struct{ net.Listener }
-
-func (t tcp) dial() (net.Conn, error) { return net.Dial("tcp", t.Addr().String()) }
-
-func newTCP(t testing.TB) network {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tcp{listener}
-}
-
-// pipes connects without the kernel: nothing is buffered, and time may be that of a
-// synctest bubble.
-type pipes struct {
-	accepted chan net.Conn
-	closed   chan struct{}
-	once     *sync.Once
-}
-
-func newPipes() network {
-	return pipes{accepted: make(chan net.Conn), closed: make(chan struct{}), once: &sync.Once{}}
-}
-
-func (p pipes) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.accepted:
-		return conn, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p pipes) Addr() net.Addr { return pipeAddress{} }
-
-func (p pipes) dial() (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case p.accepted <- far:
-		return near, nil
-	case <-p.closed:
-		return nil, errors.New("nobody listens")
-	}
-}
-
-type pipeAddress struct{}
-
-func (pipeAddress) Network() string { return "pipe" }
-func (pipeAddress) String() string  { return "pipe" }
 
 // world is a hub that serves over TLS, and an index that says what nodes should hold.
 type world struct {
