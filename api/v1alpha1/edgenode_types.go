@@ -64,7 +64,7 @@ type EdgeNodeStatus struct {
 	// objects counts the objects of the node. While the node is away it is what was
 	// known when the session ended.
 	// +optional
-	Objects ObjectCounts `json:"objects,omitzero"`
+	Objects ObjectCounts `json:"objects"`
 
 	// failures are examples of objects that the node refused or failed to apply,
 	// ordered by object.
