@@ -88,13 +88,14 @@ func (r *record) object(k kind) *object.Object {
 	u.SetGroupVersionKind(k.GroupVersionKind)
 	u.SetNamespace(r.key.Namespace)
 	u.SetName(r.key.Name)
-	u.SetUID(typesUID(r.uid))
 	u.SetResourceVersion(r.version)
 	u.SetLabels(r.labels())
 	encoded, err := object.Encode(u, k.resource)
 	if err != nil {
 		panic(err)
 	}
+	// Set only now: that another object has another digest is not to be relied on.
+	encoded.UID = r.uid
 	r.encoded[k.GroupVersionKind] = encoded
 	return encoded
 }

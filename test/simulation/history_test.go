@@ -32,7 +32,7 @@ var (
 )
 
 // maxFailures is after how many failures it makes no sense to go on.
-const maxFailures = 100000
+const maxFailures = 10
 
 func TestHistories(t *testing.T) {
 	if *seed >= 0 {

@@ -28,8 +28,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
@@ -173,8 +171,6 @@ func (w *world) check() {
 		}
 	}
 }
-
-func typesUID(uid string) types.UID { return types.UID(uid) }
 
 func pick[T any](random *rand.Rand, from []T) T { return from[random.IntN(len(from))] }
 
