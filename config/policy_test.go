@@ -245,10 +245,12 @@ func testPolicyOnUpdate(t *testing.T) {
 	expectResult(t, a.Update(t.Context(), redirected), `you may not get secrets "password"`)
 
 	manager := clientFor(t, "system:serviceaccount:edgesync-system:edgesync-controller-manager")
+	before := sync.DeepCopy()
 	sync.Finalizers = []string{syncv1alpha1.Finalizer}
-	g.Expect(manager.Update(t.Context(), sync)).To(Succeed())
+	g.Expect(manager.Patch(t.Context(), sync, client.MergeFrom(before))).To(Succeed())
+	before = sync.DeepCopy()
 	sync.Status.Desired = 1
-	g.Expect(manager.Status().Update(t.Context(), sync)).To(Succeed())
+	g.Expect(manager.Status().Patch(t.Context(), sync, client.MergeFrom(before))).To(Succeed())
 
 	a.allow(t, "default", right("get", "secrets", "password"))
 	sync.Spec.NodeName = "edge-2"
