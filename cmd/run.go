@@ -78,10 +78,11 @@ func run(ctx context.Context, o *options) error {
 }
 
 func restConfig(kubeconfig string) (*rest.Config, error) {
-	config, err := ctrl.GetConfig()
+	load := ctrl.GetConfig
 	if kubeconfig != "" {
-		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
+		load = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", kubeconfig) }
 	}
+	config, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("load the kubeconfig: %w", err)
 	}
