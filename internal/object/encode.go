@@ -25,8 +25,8 @@ import (
 
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration"
 
-// metadata that says how the API server came by the object, or that changes without
-// the content: resourceVersion and uid travel beside the payload.
+// unsentMetadata says how the API server came by the object, or changes without the
+// content. The resourceVersion travels beside the payload.
 var unsentMetadata = []string{"managedFields", "resourceVersion", "generation", "selfLink"}
 
 // Encode makes the object that travels from one that the API server gave: canonical
