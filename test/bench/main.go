@@ -1,0 +1,102 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Bench measures edgesync as it runs: a real etcd and kube-apiserver, the manager and
+// agents as processes of their own, on this machine. It prints a table and writes
+// the results as JSON.
+//
+//	go run ./test/bench -group sync
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// A benchmark reports what it has measured to b. Those of a group share a fleet and run
+// one after the other; what one starts it also stops.
+type benchmark func(ctx context.Context, b *bench) error
+
+var groups = map[string][]benchmark{
+	"sync": {
+		agentBinary,
+		updateToFile,
+		updateArrival,
+		bulkDelivery,
+		deliveryFootprint,
+		liveDelivery,
+	},
+}
+
+// options are the flags.
+type options struct {
+	group string
+	out   string
+	dir   string
+	short bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.group, "group", "", "run this group only: "+strings.Join(groupNames(), ", "))
+	flag.StringVar(&o.out, "out", "bench/results.json", "file for the results")
+	flag.StringVar(&o.dir, "dir", "bench", "directory below which everything runs: fsync has to mean something there")
+	flag.BoolVar(&o.short, "short", false, "do little of everything: that it runs is all that the figures then say")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := o.run(ctx, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func groupNames() []string { return slices.Sorted(maps.Keys(groups)) }
+
+// run runs the chosen groups. What has been measured before something fails is
+// reported all the same.
+func (o *options) run(ctx context.Context, stdout io.Writer) error {
+	chosen := groupNames()
+	if o.group != "" {
+		if groups[o.group] == nil {
+			return fmt.Errorf("there is no group %q: use one of %s", o.group, strings.Join(chosen, ", "))
+		}
+		chosen = []string{o.group}
+	}
+	report, err := newReport(o.short)
+	if err != nil {
+		return err
+	}
+	for _, name := range chosen {
+		if err = o.runGroup(ctx, groups[name], report); err != nil {
+			err = fmt.Errorf("group %s: %w", name, err)
+			break
+		}
+	}
+	report.print(stdout)
+	if writeErr := report.write(o.out); writeErr != nil && err == nil {
+		err = writeErr
+	}
+	return err
+}
