@@ -82,7 +82,7 @@ func checkInventory(inventory *pb.Inventory) error {
 			atMost("uid", entry.GetUid(), maxOpaqueBytes),
 			atMost("version", entry.GetVersion(), maxOpaqueBytes),
 			checkDigest(entry.GetDigest()),
-			checkState(entry.GetState()),
+			checkState(entry.GetState(), pb.ApplyState_APPLY_STATE_REMOVE_FAILED),
 			atMost("message", entry.GetMessage(), MaxMessageBytes)); err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func checkApplied(applied *pb.Applied) error {
 			checkKey(result.GetKey()),
 			atMost("uid", result.GetUid(), maxOpaqueBytes),
 			checkDigest(result.GetDigest()),
-			checkState(result.GetState()),
+			checkState(result.GetState(), pb.ApplyState_APPLY_STATE_REMOVED),
 			atMost("message", result.GetMessage(), MaxMessageBytes)); err != nil {
 			return err
 		}
@@ -138,6 +138,9 @@ func checkApplied(applied *pb.Applied) error {
 func checkPut(put *pb.Put) error {
 	if put.GetEncoding() != pb.Encoding_ENCODING_JSON {
 		return malformed("encoding %d", put.GetEncoding())
+	}
+	if n := len(put.GetPayload()); n > MaxObjectBytes {
+		return malformed("a payload of %d bytes, more than %d", n, MaxObjectBytes)
 	}
 	return firstError(
 		checkKey(put.GetKey()),
@@ -158,8 +161,8 @@ func checkKey(key *pb.ObjectKey) error {
 		atMost("name", key.GetName(), maxNameBytes))
 }
 
-func checkState(state pb.ApplyState) error {
-	if state <= pb.ApplyState_APPLY_STATE_UNSPECIFIED || state > pb.ApplyState_APPLY_STATE_REMOVED {
+func checkState(state, last pb.ApplyState) error {
+	if state <= pb.ApplyState_APPLY_STATE_UNSPECIFIED || state > last {
 		return malformed("apply state %d", state)
 	}
 	return nil

@@ -19,6 +19,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -142,8 +143,10 @@ func KeyFromPB(key *pb.ObjectKey) object.Key {
 	return object.Key{Group: key.GetGroup(), Kind: key.GetKind(), Namespace: key.GetNamespace(), Name: key.GetName()}
 }
 
-// Truncate cuts a human-readable message to MaxMessageBytes, at a rune.
+// Truncate makes a human-readable message fit to be sent: valid UTF-8, and cut to
+// MaxMessageBytes at a rune.
 func Truncate(message string) string {
+	message = strings.ToValidUTF8(message, "?")
 	if len(message) <= MaxMessageBytes {
 		return message
 	}
