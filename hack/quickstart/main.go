@@ -27,7 +27,9 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/edgesync/edgesync/internal/testing/controlplane"
 )
@@ -35,6 +37,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	log.SetLogger(logr.Discard()) // errors are returned, and the programs have logs of their own
 	err := newCommand().ExecuteContext(ctx)
 	if err == nil {
 		return

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -102,7 +103,8 @@ func waitSynced(ctx context.Context, c client.Client) error {
 	var sync syncv1alpha1.ObjectSync
 	err := poll(ctx, func() (bool, error) {
 		err := c.Get(ctx, client.ObjectKey{Namespace: sampleNamespace, Name: sampleName}, &sync)
-		return int(sync.Status.Synced) == len(nodeNames), err
+		synced := apimeta.IsStatusConditionTrue(sync.Status.Conditions, syncv1alpha1.ConditionSynced)
+		return synced && int(sync.Status.Synced) == len(nodeNames), err
 	})
 	if err != nil {
 		return fmt.Errorf("the status of the sample does not say that it is synced: %w: %+v", err, sync.Status)

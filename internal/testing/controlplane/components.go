@@ -27,6 +27,9 @@ import (
 	"github.com/edgesync/edgesync/internal/testing/process"
 )
 
+// While clients watch, the API server takes a minute to end. Requests take no such time.
+const apiServerStopTimeout = 5 * time.Second
+
 func (c *ControlPlane) newProgram(name string, port int, args []string) *process.Program {
 	return &process.Program{
 		Path:     filepath.Join(c.cfg.Assets, name),
@@ -88,6 +91,7 @@ func (c *ControlPlane) newAPIServer() *process.Program {
 		args = append(args, "--disable-admission-plugins=ServiceAccount")
 	}
 	p := c.newProgram("kube-apiserver", c.ports.Get(apiServerPort), append(args, c.cfg.ExtraAPIServerArgs...))
+	p.StopTimeout = apiServerStopTimeout
 	p.Ready = all(newClient(c.pki.admin, c.pki.ca),
 		check{url: c.URL() + "/readyz"}, check{url: c.URL() + "/api/v1/namespaces/default"})
 	return p

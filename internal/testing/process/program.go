@@ -21,6 +21,7 @@ limitations under the License.
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ import (
 )
 
 const (
-	stopTimeout  = 40 * time.Second
+	stopTimeout  = 40 * time.Second // the manager takes its time to drain the hub
 	killTimeout  = 20 * time.Second
 	pollInterval = 50 * time.Millisecond
 	logTailBytes = 2048
@@ -60,6 +61,8 @@ type Program struct {
 	// Detached lets the program outlive this process. EnsureStarted then takes up
 	// what an earlier process has started. Otherwise it dies with this process.
 	Detached bool
+	// StopTimeout is how long Stop waits before it kills the program. 0 means 40 seconds.
+	StopTimeout time.Duration
 	// Ready returns nil once the program can be used. Nil means at once.
 	Ready func(context.Context) error
 
@@ -189,7 +192,7 @@ func (p *Program) Stop() error {
 	if err := p.signal(unix.SIGCONT); err != nil { // it may be paused
 		return err
 	}
-	if p.process != nil && !p.process.exited(stopTimeout) {
+	if p.process != nil && !p.process.exited(cmp.Or(p.StopTimeout, stopTimeout)) {
 		return p.Kill()
 	}
 	return p.find()

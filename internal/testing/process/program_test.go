@@ -50,6 +50,10 @@ func TestMain(m *testing.M) {
 		fmt.Println("ready")
 		<-end
 		fmt.Println("bye")
+	case "stubborn":
+		signal.Ignore(unix.SIGTERM)
+		fmt.Println("ready")
+		time.Sleep(time.Hour)
 	case "fail":
 		fmt.Println("a reason")
 		os.Exit(1)
@@ -134,6 +138,16 @@ func TestPausedProgramsContinueStopAndDie(t *testing.T) {
 	g.Expect(p.Kill()).To(Succeed())
 	g.Expect(p.PID()).To(BeZero())
 	g.Expect(p.LogTail()).NotTo(ContainSubstring("bye"))
+}
+
+func TestStopKillsWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	p := newHelper(t, "stubborn")
+	p.StopTimeout = time.Millisecond
+	start(t, p)
+	g.Expect(p.Stop()).To(Succeed())
+	g.Expect(p.PID()).To(BeZero())
 }
 
 func TestFailuresQuoteTheLog(t *testing.T) {
