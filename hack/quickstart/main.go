@@ -20,7 +20,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -35,15 +34,16 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	log.SetLogger(logr.Discard()) // errors are returned, and the programs have logs of their own
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newCommand().ExecuteContext(ctx)
+	interrupted := ctx.Err() != nil
+	stop()
 	if err == nil {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "error:", err)
-	if errors.Is(ctx.Err(), context.Canceled) {
+	if interrupted {
 		fmt.Fprintln(os.Stderr, "Interrupted. What was started goes on running: `make quickstart` goes on from here, `make quickstart-down` removes it.")
 	}
 	os.Exit(1)
