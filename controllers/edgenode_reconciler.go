@@ -49,7 +49,9 @@ type edgeNodeReconciler struct {
 	// live reads past the cache.
 	live     client.Reader
 	recorder events.EventRecorder
-	started  time.Time
+
+	// started is when everything was primed.
+	started time.Time
 
 	mu       sync.Mutex
 	memories map[string]*nodeMemory

@@ -94,40 +94,39 @@ var _ = Describe("An EdgeNode", func() {
 		Eventually(synced(ctx, sync)).Should(Equal("False NoObjects"))
 	})
 
-	It("counts objects when the counts have come to rest, and tells of failures at once", func(ctx SpecContext) {
-		r, name := newRig(), newNamespace(ctx)
+	It("tells of failures at once, and writes nothing while counts move", func(ctx SpecContext) {
+		patient := testTiming
+		patient.settle, patient.settleAtMost = time.Hour, time.Hour
+		r, name := newRig(withTiming(patient)), newNamespace(ctx)
 		node := edgeNode(name, nil)
 		create(ctx, node)
 		r.fleet.connect(name, "s1")
 		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "True Synced"}))
-		writes := func() int { return r.writes.of("/edgenodes/" + name + "/status") }
-		before := writes()
+		before, started := r.writes.of("/edgenodes/"+name+"/status"), time.Now()
 
-		By("taking many updates, each quickly")
-		summary := func(s delivery.Summary) {
-			r.fleet.report(name, func(n *fakeNode) { n.state.Summary = s })
-		}
-		for i := range 5000 {
-			summary(delivery.Summary{Desired: 10, Held: 10, Pending: i % 3})
+		By("taking many updates")
+		for pending := 0; time.Since(started) < 5*testTiming.statusInterval; pending++ {
+			r.fleet.sumsUp(name, delivery.Summary{Desired: 10, Held: 10, Pending: pending % 3})
 		}
 		By("failing")
-		r.fleet.report(name, func(n *fakeNode) {
-			n.state.Summary = delivery.Summary{Desired: 10, Held: 9, Failed: 1, Failures: []delivery.Failure{{
-				Ref: "v1/ConfigMap/shop/a", Reason: delivery.FailedRejected, Message: "no", Since: time.Now(),
-			}}}
-		})
+		r.fleet.sumsUp(name, delivery.Summary{Desired: 10, Held: 9, Failed: 1, Failures: []delivery.Failure{{
+			Ref: "v1/ConfigMap/shop/a", Reason: delivery.FailedRejected, Message: "no", Since: time.Now(),
+		}}})
 		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "False Failed"}))
-		Expect(writes() - before).To(Equal(1))
+		Expect(r.writes.of("/edgenodes/"+name+"/status") - before).To(Equal(1))
 		Expect(nodeStatusOf(ctx, name)(NewGomega(Fail)).Failures).To(ConsistOf(And(
 			HaveField("Object", "v1/ConfigMap/shop/a"), HaveField("Reason", "Rejected"))))
 		Eventually(eventsOf(ctx, node)).Should(HaveKey("Rejected"))
+	})
 
-		By("having nothing but counts change")
-		summary(delivery.Summary{Desired: 10, Held: 10})
+	It("counts objects when the counts have come to rest", func(ctx SpecContext) {
+		r, name := newRig(), newNamespace(ctx)
+		create(ctx, edgeNode(name, nil))
+		r.fleet.connect(name, "s1")
 		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "True Synced"}))
-		summary(delivery.Summary{Desired: 20, Held: 20})
-		Eventually(nodeStatusOf(ctx, name)).Should(HaveField("Objects.Held", BeEquivalentTo(20)))
-		Expect(writes() - before).To(Equal(3))
+		r.fleet.sumsUp(name, delivery.Summary{Desired: 20, Held: 18, Pending: 2})
+		Eventually(nodeStatusOf(ctx, name)).Should(HaveField("Objects.Held", BeEquivalentTo(18)))
+		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "False Progressing"}))
 	})
 
 	It("says which deletions wait, and how to approve them", func(ctx SpecContext) {
@@ -185,7 +184,16 @@ var _ = Describe("An EdgeNode", func() {
 		other.Status.Session.Replica = "manager-1"
 		Expect(admin.Status().Update(ctx, other)).To(Succeed())
 
-		next := newRig(withFleet(newFakeFleet()))
+		patient := testTiming
+		patient.startGrace = 5 * time.Second
+		next := newRig(withTiming(patient))
+		By("reconciling the node before it is back: the second change is seen when the first one is done with")
+		for _, code := range []string{"one", "two"} {
+			change(ctx, edgeNode(name, nil), func(n *syncv1alpha1.EdgeNode) {
+				n.Annotations = map[string]string{syncv1alpha1.AnnotationApproveDeletes: code}
+			})
+			Eventually(func() string { settings, _ := next.index.Node(name); return settings.Approval }).Should(Equal(code))
+		}
 		next.fleet.connect(name, "s2")
 		Eventually(nodeStatusOf(ctx, name)).Should(HaveField("Session.ID", "s2"))
 		Eventually(conditionsOf(ctx, gone)).Should(Equal([]string{"False Disconnected", "Unknown Offline"}))

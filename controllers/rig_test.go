@@ -58,14 +58,12 @@ var testTiming = timing{
 type rigOption func(*rigOptions)
 
 type rigOptions struct {
-	fleet   *fakeFleet
-	config  *rest.Config
-	timing  timing
-	replica string
+	config *rest.Config
+	timing timing
 }
 
-// withFleet has the nodes connected already when the manager starts.
-func withFleet(fleet *fakeFleet) rigOption { return func(o *rigOptions) { o.fleet = fleet } }
+// withTiming has things take other times.
+func withTiming(timing timing) rigOption { return func(o *rigOptions) { o.timing = timing } }
 
 // asUser has the manager act with the rights of a user.
 func asUser(user string) rigOption {
@@ -77,15 +75,15 @@ func asUser(user string) rigOption {
 // newRig starts a manager and returns when it is primed. It ends with the spec.
 func newRig(options ...rigOption) *rig {
 	GinkgoHelper()
-	o := &rigOptions{fleet: newFakeFleet(), config: rest.CopyConfig(env.Config), timing: testTiming, replica: "manager-0"}
+	o := &rigOptions{config: rest.CopyConfig(env.Config), timing: testTiming}
 	for _, option := range options {
 		option(o)
 	}
-	r := &rig{fleet: o.fleet, trigger: NewStatusTrigger(), primed: make(chan struct{}), writes: &writeCounter{counts: map[string]int{}}}
+	r := &rig{fleet: newFakeFleet(), trigger: NewStatusTrigger(), primed: make(chan struct{}), writes: &writeCounter{counts: map[string]int{}}}
 	r.index = desired.NewIndex(r.trigger.OnSource)
 	o.config.QPS = -1
 	o.config.Wrap(r.writes.wrap)
-	r.fleet.attach(r.trigger)
+	r.fleet.trigger = r.trigger
 
 	skip := true
 	mgr, err := ctrl.NewManager(o.config, ctrl.Options{
@@ -99,7 +97,7 @@ func newRig(options ...rigOption) *rig {
 	Expect(err).NotTo(HaveOccurred())
 	Expect(mgr.Add(watches)).To(Succeed())
 	Expect(Setup(mgr, Options{
-		Index: r.index, Watches: watches, Fleet: r.fleet, Trigger: r.trigger, Replica: o.replica, Primed: r.primed, timing: o.timing,
+		Index: r.index, Watches: watches, Fleet: r.fleet, Trigger: r.trigger, Replica: "manager-0", Primed: r.primed, timing: o.timing,
 	})).To(Succeed())
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -174,12 +172,6 @@ func newFakeFleet() *fakeFleet {
 	return &fakeFleet{nodes: map[string]*fakeNode{}, disconnected: map[string]string{}}
 }
 
-func (f *fakeFleet) attach(trigger *StatusTrigger) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.trigger = trigger
-}
-
 func (f *fakeFleet) Progress(node string, keys []object.Key) (delivery.Progress, []delivery.Failure, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -236,11 +228,8 @@ func (f *fakeFleet) connect(node, session string) {
 		progress: map[object.Key]delivery.Progress{},
 		failures: map[object.Key]delivery.Failure{},
 	}
-	trigger := f.trigger
 	f.mu.Unlock()
-	if trigger != nil {
-		trigger.OnNodeEvent(node)
-	}
+	f.trigger.OnNodeEvent(node)
 }
 
 func (f *fakeFleet) leave(node string) {
@@ -256,6 +245,11 @@ func (f *fakeFleet) report(node string, mutate func(*fakeNode), keys ...object.K
 	mutate(f.nodes[node])
 	f.mu.Unlock()
 	f.trigger.OnProgress(node, keys)
+}
+
+// sumsUp sets the summary of a node.
+func (f *fakeFleet) sumsUp(node string, summary delivery.Summary) {
+	f.report(node, func(n *fakeNode) { n.state.Summary = summary })
 }
 
 // is sets the progress of keys on a node.

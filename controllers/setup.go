@@ -95,19 +95,18 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	}
 	o.Trigger.connect(o.Index)
 	recorder := mgr.GetEventRecorder("edgesync-manager")
-	started := time.Now()
 	syncs := &syncReconciler{
-		Options: o, client: mgr.GetClient(), recorder: recorder, dirty: o.Trigger.syncs, started: started,
+		Options: o, client: mgr.GetClient(), recorder: recorder, dirty: o.Trigger.syncs,
 		newObject: func() client.Object { return &syncv1alpha1.ObjectSync{} },
 		memories:  map[desired.SourceID]*syncMemory{},
 	}
 	clusterSyncs := &syncReconciler{
-		Options: o, client: mgr.GetClient(), recorder: recorder, dirty: o.Trigger.clusterSyncs, started: started,
+		Options: o, client: mgr.GetClient(), recorder: recorder, dirty: o.Trigger.clusterSyncs,
 		newObject: func() client.Object { return &syncv1alpha1.ClusterObjectSync{} },
 		memories:  map[desired.SourceID]*syncMemory{},
 	}
 	nodes := &edgeNodeReconciler{
-		Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder, started: started,
+		Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder,
 		memories: map[string]*nodeMemory{},
 	}
 	if err := errors.Join(
@@ -144,6 +143,8 @@ func prime(ctx context.Context, reader client.Reader, syncs, clusterSyncs *syncR
 	for i := range clusterSyncList.Items {
 		clusterSyncs.prime(&clusterSyncList.Items[i])
 	}
+	now := time.Now()
+	syncs.started, clusterSyncs.started, nodes.started = now, now, now
 	close(nodes.Primed)
 	return nil
 }

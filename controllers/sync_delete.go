@@ -61,14 +61,11 @@ func (r *syncReconciler) reconcileDelete(ctx context.Context, s *syncScope) (ctr
 }
 
 // surveying reports whether it is still to be found out what the sync has delivered.
-// A manager that finds the sync being deleted after a restart asks the index what the
+// A manager that finds a sync being deleted when it starts asks the index what the
 // sync would cover, and freezes that on the nodes meanwhile.
 func (r *syncReconciler) surveying(s *syncScope) bool {
-	if s.memory.source.phase == phaseDeleting {
+	if s.memory.source.uid == "" || s.memory.source.phase == phaseDeleting {
 		return false
-	}
-	if s.memory.source.uid == "" {
-		r.setSource(s, phaseSurvey)
 	}
 	view := r.see(s)
 	if view.Listed || r.Watches.State(s.sync.id()).Problem != nil {

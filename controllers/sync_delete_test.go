@@ -17,6 +17,8 @@ limitations under the License.
 package controllers
 
 import (
+	"time"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -132,26 +134,35 @@ var _ = Describe("An ObjectSync that is deleted", func() {
 
 	It("is taken up by the next manager", func(ctx SpecContext) {
 		key := configMapKey(ns, "settings")
+		all := selectorSync(ns, "all", "v1", "ConfigMap", node)
+		create(ctx, all)
+		Eventually(synced(ctx, all)).Should(Equal("True Synced"))
+		remove(ctx, sync)
 		r.fleet.is(node, delivery.HeldBack, key)
-		Expect(admin.Delete(ctx, sync)).To(Succeed())
-		Eventually(stalled(ctx, sync)).Should(Equal("True DeletesHeldBack"))
+		Expect(admin.Delete(ctx, all)).To(Succeed())
+		Eventually(stalled(ctx, all)).Should(Equal("True DeletesHeldBack"))
 		r.stop()
 
-		By("starting another, which freezes the node until it knows what the sync covers")
-		fleet := newFakeFleet()
-		next := newRig(withFleet(fleet))
-		By("having the node connect again a moment later")
-		fleet.connect(node, "s2")
-		fleet.is(node, delivery.HeldBack, key)
+		By("starting another, to which the node connects a moment later")
+		patient := testTiming
+		patient.startGrace = time.Minute
+		next := newRig(withTiming(patient))
+		next.fleet.connect(node, "s2")
+		next.fleet.is(node, delivery.HeldBack, key)
+
+		By("approving: this way is open as long as the sync is there")
+		change(ctx, all, func(s *syncv1alpha1.ObjectSync) {
+			s.Annotations = map[string]string{syncv1alpha1.AnnotationApproveDeletes: "true"}
+		})
 		Eventually(func() bool {
 			want := next.index.Lookup(node, key)
-			return want.Object == nil && !want.Frozen
+			return want.Object == nil && !want.Frozen && want.Approved
 		}).Should(BeTrue())
-		Expect(exists(ctx, sync)).To(BeTrue())
-		Expect(stalled(ctx, sync)(NewGomega(Fail))).To(Equal("True DeletesHeldBack"))
-		fleet.is(node, delivery.InSync, key)
-		Eventually(exists).WithArguments(ctx, sync).Should(BeFalse())
-		next.stop()
+		next.fleet.is(node, delivery.InProgress, key)
+		Eventually(synced(ctx, all)).Should(Equal("False Deleting"))
+		Expect(exists(ctx, all)).To(BeTrue())
+		next.fleet.is(node, delivery.InSync, key)
+		Eventually(exists).WithArguments(ctx, all).Should(BeFalse())
 	})
 
 	It("goes although its kind cannot be listed", func(ctx SpecContext) {

@@ -52,7 +52,9 @@ type syncReconciler struct {
 	// newObject makes an object of the kind that this reconciler is for.
 	newObject func() client.Object
 	dirty     *dirtySet[desired.SourceID]
-	started   time.Time
+
+	// started is when everything was primed.
+	started time.Time
 
 	mu       sync.Mutex
 	memories map[desired.SourceID]*syncMemory

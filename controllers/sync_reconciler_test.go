@@ -197,6 +197,20 @@ var _ = Describe("An ObjectSync", func() {
 		intervals := int(time.Since(started) / testTiming.statusInterval)
 		Expect(r.writes.of("")-before).To(BeNumerically("<=", 3+intervals), "five acknowledgements for each of %d objects", objects)
 	})
+
+	It("writes its status rarely, however often it changes itself", func(ctx SpecContext) {
+		ns, r := newNamespace(ctx), newRig()
+		sync := refSync(ns, "settings", "settings", ns)
+		create(ctx, sync)
+		Eventually(synced(ctx, sync)).Should(Equal("False NoNodes"))
+		statuses := func() int { return r.writes.of("/objectsyncs/settings/status") }
+		before, started := statuses(), time.Now()
+		for i := range 50 {
+			change(ctx, sync, func(s *syncv1alpha1.ObjectSync) { s.Spec.Suspend = i%2 == 0 })
+		}
+		Eventually(statusOf(ctx, sync)).Should(HaveField("ObservedGeneration", sync.Generation))
+		Expect(statuses() - before).To(BeNumerically("<=", 1+int(time.Since(started)/testTiming.statusInterval)))
+	})
 })
 
 var _ = Describe("A ClusterObjectSync", func() {
