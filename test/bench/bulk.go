@@ -30,7 +30,7 @@ const (
 	farDelay = 50 * time.Millisecond
 	// scrapePeriod is how often the manager's counters are read: figures are too
 	// large by this at most, and the time of a scrape.
-	scrapePeriod = 10 * time.Millisecond
+	scrapePeriod = 20 * time.Millisecond
 )
 
 // The manager's counters that tell how far a delivery is.
