@@ -42,9 +42,10 @@ func main() {
 	if err == nil {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "error:", err)
-	if interrupted {
+	if interrupted { // which is what the error is about
 		fmt.Fprintln(os.Stderr, "Interrupted. What was started goes on running: `make quickstart` goes on from here, `make quickstart-down` removes it.")
+	} else {
+		fmt.Fprintln(os.Stderr, "error:", err)
 	}
 	os.Exit(1)
 }
