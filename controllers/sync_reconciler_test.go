@@ -18,6 +18,8 @@ package controllers
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -318,17 +320,20 @@ var _ = Describe("A manager that starts", func() {
 	})
 })
 
-// managerRole is what config/rbac/role.yaml allows.
+// managerRole is the generated ClusterRole of the manager, under another name.
 func managerRole(name string) *rbacv1.ClusterRole {
-	return &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Rules: []rbacv1.PolicyRule{
-			{APIGroups: []string{"sync.edgesync.io"}, Resources: []string{"objectsyncs", "clusterobjectsyncs"}, Verbs: []string{"get", "list", "watch", "patch"}},
-			{APIGroups: []string{"sync.edgesync.io"}, Resources: []string{"edgenodes"}, Verbs: []string{"get", "list", "watch"}},
-			{APIGroups: []string{"sync.edgesync.io"}, Resources: []string{"objectsyncs/status", "clusterobjectsyncs/status", "edgenodes/status"}, Verbs: []string{"patch"}},
-			{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-		},
+	GinkgoHelper()
+	manifests, err := os.ReadFile(filepath.Join("..", "config", "rbac", "role.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	for manifest := range strings.SplitSeq(string(manifests), "---\n") {
+		role := &rbacv1.ClusterRole{}
+		if Expect(yaml.Unmarshal([]byte(manifest), role)).To(Succeed()); role.Kind == "ClusterRole" {
+			role.Name = name
+			return role
+		}
 	}
+	Fail("config/rbac/role.yaml has no ClusterRole")
+	return nil
 }
 
 func bindingOf(user, role string) *rbacv1.ClusterRoleBinding {

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -122,4 +123,30 @@ func (q *countingQueue) added() map[string]int {
 		counts[name] = count
 	}
 	return counts
+}
+
+func TestSetupRefusesMissingDependencies(t *testing.T) {
+	t.Parallel()
+	NewWithT(t).Expect(Setup(nil, Options{Index: desired.NewIndex(nil)})).To(MatchError(ContainSubstring("the reconcilers need")))
+}
+
+// An acknowledgement of one object by a node to which a thousand syncs belong.
+func BenchmarkOnProgress(b *testing.B) {
+	trigger := NewStatusTrigger()
+	index := desired.NewIndex(trigger.OnSource)
+	trigger.connect(index)
+	index.SetNode("edge", nil, desired.NodeSettings{})
+	for i := range 1000 {
+		index.SetSource(desired.Source{
+			ID:         desired.SourceID{Namespace: "shop", Name: fmt.Sprint(i)},
+			Kind:       schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"},
+			ObjectName: fmt.Sprint(i), NodeName: "edge",
+		})
+	}
+	keys := []object.Key{{Kind: "ConfigMap", Namespace: "shop", Name: "7"}}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			trigger.OnProgress("edge", keys)
+		}
+	})
 }
