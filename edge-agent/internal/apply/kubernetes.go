@@ -123,6 +123,8 @@ func (k *Kubernetes) clear(ctx context.Context, resource dynamic.ResourceInterfa
 }
 
 // Remove deletes the object if Apply put it there, and is ErrWaiting until it is gone.
+// An earlier object of the same name goes too: it is still there when its successor was
+// taken back before it could be applied.
 func (k *Kubernetes) Remove(ctx context.Context, entry *store.Entry) error {
 	if protected(entry.Key) {
 		return nil
@@ -143,7 +145,7 @@ func (k *Kubernetes) Remove(ctx context.Context, entry *store.Entry) error {
 	if err != nil {
 		return k.explain(err, entry)
 	}
-	if live == nil || live.GetAnnotations()[sourceUIDAnnotation] != entry.UID {
+	if live == nil || live.GetAnnotations()[sourceUIDAnnotation] == "" {
 		return nil
 	}
 	return k.explain(deleteAndSee(ctx, resource, live), entry)

@@ -76,6 +76,7 @@ func TestKubernetes(t *testing.T) {
 		"repairs what others change":           testRepairs,
 		"leaves alone what others add":         testLeavesOthersFields,
 		"removes only what is its own":         testRemovesOnlyItsOwn,
+		"removes what was not replaced":        testRemovesWhatWasNotReplaced,
 		"never deletes a system namespace":     testSystemNamespaces,
 		"removes a namespace":                  testRemovesANamespace,
 		"custom resources wait for their kind": testCustomResources,
@@ -255,13 +256,19 @@ func testLeavesOthersFields(c *cluster) {
 	c.Expect(dataOf(c.get(configMaps, "default", "shared"))).To(Equal(map[string]string{"key": "one", "other": "local"}))
 }
 
+// The second object of a name was taken back while the API server was away: nothing
+// has replaced the first, and nobody will ask for its removal again.
+func testRemovesWhatWasNotReplaced(c *cluster) {
+	c.apply(cloudConfigMap("default", "earlier", "uid-1", "one"))
+	c.Expect(c.target.Remove(c.t.Context(), cloudConfigMap("default", "earlier", "uid-2", "two"))).To(Succeed())
+	c.expectGone(configMaps, "default", "earlier")
+}
+
 func testRemovesOnlyItsOwn(c *cluster) {
-	c.apply(cloudConfigMap("default", "newer", "uid-2", "two"))
-	c.Expect(c.target.Remove(c.t.Context(), cloudConfigMap("default", "newer", "uid-1", "one"))).To(Succeed())
-	c.get(configMaps, "default", "newer")
-	c.Expect(c.target.Remove(c.t.Context(), cloudConfigMap("default", "newer", "uid-2", "two"))).To(Succeed())
-	c.expectGone(configMaps, "default", "newer")
-	c.Expect(c.target.Remove(c.t.Context(), cloudConfigMap("default", "newer", "uid-2", "two"))).To(Succeed())
+	c.apply(cloudConfigMap("default", "own", "uid-1", "one"))
+	c.Expect(c.target.Remove(c.t.Context(), cloudConfigMap("default", "own", "uid-1", "one"))).To(Succeed())
+	c.expectGone(configMaps, "default", "own")
+	c.Expect(c.target.Remove(c.t.Context(), cloudConfigMap("default", "own", "uid-1", "one"))).To(Succeed())
 
 	local := &unstructured.Unstructured{}
 	local.SetAPIVersion("v1")
