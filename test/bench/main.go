@@ -64,12 +64,16 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "bench", "directory below which everything runs: fsync has to mean something there")
 	flag.BoolVar(&o.short, "short", false, "do little of everything: that it runs is all that the figures then say")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := o.run(ctx, os.Stdout); err != nil {
+	if err := runUntilSignal(&o); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
+}
+
+func runUntilSignal(o *options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return o.run(ctx, os.Stdout)
 }
 
 func groupNames() []string { return slices.Sorted(maps.Keys(groups)) }

@@ -57,7 +57,7 @@ func (c *connection) run(d Direction, from, to net.Conn) {
 	underWay := make(chan chunk, maxChunks)
 	var reader sync.WaitGroup
 	reader.Go(func() { c.read(from, underWay) })
-	c.write(d, underWay, from, to)
+	c.write(d, underWay, to)
 	reader.Wait()
 }
 
@@ -109,7 +109,7 @@ func (c *connection) put(underWay chan<- chunk, next chunk) bool {
 }
 
 // write passes on every chunk when it is due.
-func (c *connection) write(d Direction, underWay <-chan chunk, from, to net.Conn) {
+func (c *connection) write(d Direction, underWay <-chan chunk, to net.Conn) {
 	for {
 		var next chunk
 		select {

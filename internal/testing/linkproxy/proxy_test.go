@@ -61,15 +61,21 @@ func connect(t *testing.T, p *Proxy) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
+func send(t *testing.T, conn net.Conn, text string) {
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPassesBothWaysAndEachEnd(t *testing.T) {
 	g := NewWithT(t)
 	p, targets := start(t)
 	client := connect(t, p)
 	target := <-targets
-	client.Write([]byte("question"))
+	send(t, client, "question")
 	g.Expect(client.CloseWrite()).To(Succeed())
 	g.Expect(io.ReadAll(target)).To(BeEquivalentTo("question"))
-	target.Write([]byte("answer"))
+	send(t, target, "answer")
 	target.Close()
 	g.Expect(io.ReadAll(client)).To(BeEquivalentTo("answer"))
 }
@@ -87,7 +93,7 @@ func TestCutResetsBothEnds(t *testing.T) {
 	// A new connection works.
 	client = connect(t, p)
 	target = <-targets
-	client.Write([]byte("x"))
+	send(t, client, "x")
 	g.Expect(target.Read(make([]byte, 1))).To(Equal(1))
 }
 
@@ -97,8 +103,8 @@ func TestCutAfterPassesThePrefix(t *testing.T) {
 	p.CutAfter(Up, 5)
 	client := connect(t, p)
 	target := <-targets
-	client.Write([]byte("hel"))
-	client.Write([]byte("lo, world"))
+	send(t, client, "hel")
+	send(t, client, "lo, world")
 	got, err := io.ReadAll(target)
 	g.Expect(string(got)).To(Equal("hello"))
 	g.Expect(err).To(Or(Succeed(), MatchError(syscall.ECONNRESET)))
@@ -109,8 +115,8 @@ func TestCutAfterPassesThePrefix(t *testing.T) {
 	// It happens once.
 	client = connect(t, p)
 	target = <-targets
-	client.Write([]byte("hello, world"))
-	client.CloseWrite()
+	send(t, client, "hello, world")
+	g.Expect(client.CloseWrite()).To(Succeed())
 	g.Expect(io.ReadAll(target)).To(BeEquivalentTo("hello, world"))
 }
 
@@ -125,7 +131,7 @@ func TestRefuseResetsNewConnections(t *testing.T) {
 		_, err = conn.Read(make([]byte, 1))
 		g.Expect(err).To(MatchError(syscall.ECONNRESET))
 	}
-	old.Write([]byte("x"))
+	send(t, old, "x")
 	g.Expect(target.Read(make([]byte, 1))).To(Equal(1), "the old connection goes on")
 }
 
