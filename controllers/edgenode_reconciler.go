@@ -169,12 +169,12 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	return ctrl.Result{}, nil
 }
 
-// graceOf is how long a session of which status tells, and which was one with an
-// earlier run of this replica, is still given to come back: nodes that are about to
-// connect again are not to be written twice.
+// graceOf is how long a node of whose session status tells, and which had it with the
+// manager before this one, is still given to come back: nodes that are about to connect
+// again are not to be written twice.
 func (r *edgeNodeReconciler) graceOf(node *syncv1alpha1.EdgeNode) time.Duration {
 	session := node.Status.Session
-	if session == nil || session.Replica != r.Replica || session.ConnectedTime.After(r.started) || node.Spec.Revoked {
+	if session == nil || session.ConnectedTime.After(r.started) || node.Spec.Revoked {
 		return 0
 	}
 	return time.Until(r.started.Add(r.timing.startGrace))

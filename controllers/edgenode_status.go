@@ -39,14 +39,11 @@ type nodeObservation struct {
 	now   time.Time
 }
 
-// nodeStatus is what status should say, given what it says. What another replica has
-// written about a session of its own stays.
+// nodeStatus is what status should say, given what it says. A session of another replica
+// is over: only the replica that leads serves nodes.
 func nodeStatus(before *syncv1alpha1.EdgeNodeStatus, o *nodeObservation) *syncv1alpha1.EdgeNodeStatus {
 	after := before.DeepCopy()
 	after.ObservedGeneration = o.generation
-	if o.state == nil && before.Session != nil && before.Session.Replica != o.replica {
-		return after
-	}
 	if o.state != nil {
 		connect(after, o)
 	} else {

@@ -132,11 +132,13 @@ func TestNodeStatusOverASession(t *testing.T) {
 	g.Expect(nodeStatus(away, o)).To(Equal(away))
 }
 
-func TestNodeStatusLeavesTheSessionOfAnotherReplica(t *testing.T) {
+func TestNodeStatusEndsTheSessionOfAReplicaThatIsGone(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	theirs := nodeStatus(&syncv1alpha1.EdgeNodeStatus{}, &nodeObservation{replica: "other", state: nodeState(delivery.Summary{})})
-	g.Expect(nodeStatus(theirs, &nodeObservation{replica: "me"})).To(Equal(theirs))
+	away := nodeStatus(theirs, &nodeObservation{replica: "me"})
+	g.Expect(away.Session).To(BeNil())
+	g.Expect(condition(away, syncv1alpha1.ConditionConnected).Reason).To(Equal(syncv1alpha1.ReasonDisconnected))
 	taken := nodeStatus(theirs, &nodeObservation{replica: "me", state: nodeState(delivery.Summary{})})
 	g.Expect(taken.Session.Replica).To(Equal("me"))
 }
