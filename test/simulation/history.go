@@ -51,7 +51,7 @@ func (w *world) run() {
 	}
 	if w.chance(70) {
 		for range 5 {
-			w.round()
+			w.round(nil)
 			w.check()
 		}
 	}
@@ -173,7 +173,7 @@ func (w *world) stepAgent(a *agent) {
 // fault breaks something, or ends a fault.
 func (w *world) fault() {
 	a, m := pick(w.random, w.agents), pick(w.random, w.managers)
-	switch n := w.random.IntN(100); {
+	switch n := w.random.IntN(110); {
 	case n < 30 && a.link != nil:
 		w.logf("the link of %s is cut", a.name)
 		a.link.cut(w.random)
@@ -188,8 +188,10 @@ func (w *world) fault() {
 		m.crash()
 	case n < 92 && w.traits.lostRights && m.up:
 		m.lose(pick(w.random, m.feeds[:]))
-	case w.traits.restores:
+	case n < 100 && w.traits.restores:
 		w.restore()
+	case n >= 100:
+		w.calm(m)
 	}
 }
 

@@ -29,7 +29,7 @@ const maxRounds = 60
 func (w *world) settle() {
 	for range maxRounds {
 		before := w.activity
-		w.round()
+		w.round(nil)
 		w.check()
 		if w.activity == before && !w.delayed() {
 			return
@@ -53,16 +53,21 @@ func (w *world) delayed() bool {
 	return false
 }
 
-func (w *world) round() {
+// round gives everybody who is up a turn, but for one manager, if that is asleep.
+func (w *world) round(asleep *manager) {
+	var awake []*manager
 	for _, m := range w.managers {
-		w.catchUp(m)
+		if m.up && m != asleep {
+			awake = append(awake, m)
+			w.catchUp(m)
+		}
 	}
 	for _, a := range w.agents {
 		for a.receive() {
 		}
-		if a.link == nil {
+		if a.link == nil && len(awake) > 0 {
 			w.activity++
-			a.connect(pick(w.random, w.managers))
+			a.connect(pick(w.random, awake))
 		}
 		for a.commit(func() bool { return true }) || a.receive() {
 		}
@@ -70,9 +75,11 @@ func (w *world) round() {
 		for a.apply(false, false) {
 		}
 		a.report()
-		w.approve(a)
+		if w.healed {
+			w.approve(a)
+		}
 	}
-	for _, m := range w.managers {
+	for _, m := range awake {
 		for _, s := range append([]*session(nil), m.sessions...) {
 			for s.receive() {
 			}
@@ -84,6 +91,27 @@ func (w *world) round() {
 			for range 20 {
 				s.flush(100, 1<<20)
 			}
+		}
+	}
+}
+
+// calm is a time in which all goes well, except that one manager lags, and at the end
+// of which the agents go over to that one.
+func (w *world) calm(asleep *manager) {
+	w.logf("all is calm, but %s lags", asleep.name)
+	for range 4 {
+		w.round(asleep)
+		w.check()
+	}
+	for range w.random.IntN(4) {
+		w.changeAndTakeBack(func() {
+			w.round(asleep)
+			w.check()
+		})
+	}
+	for _, a := range w.agents {
+		if asleep.up && w.chance(70) {
+			a.connect(asleep)
 		}
 	}
 }

@@ -73,6 +73,26 @@ func (w *world) changeObject() {
 	}
 }
 
+// changeAndTakeBack changes an object and, in half of the cases, changes it back, each
+// followed by what comes next.
+func (w *world) changeAndTakeBack(next func()) {
+	key := pick(w.random, w.hot)
+	old := w.api.at(key, w.api.now())
+	if old == nil {
+		w.changeObject()
+		next()
+		return
+	}
+	changed, again := *old, *old
+	changed.tier, changed.body = pick(w.random, tiers), w.body()
+	w.writeObject(key, &changed)
+	next()
+	if w.chance(50) {
+		w.writeObject(key, &again)
+		next()
+	}
+}
+
 func (w *world) emptyNamespace(name string) {
 	w.logf("user deletes namespace %s", name)
 	for _, key := range keys {

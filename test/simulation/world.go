@@ -96,7 +96,7 @@ func newWorld(seed uint64, trace func(string)) *world {
 	random := rand.New(rand.NewPCG(seed, 0x5eed))
 	chance := func(percent int) bool { return random.IntN(100) < percent }
 	style := numbers
-	if chance(15) {
+	if chance(25) {
 		style = versionStyle(1 + random.IntN(2))
 	}
 	w := &world{
