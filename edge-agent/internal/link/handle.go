@@ -126,7 +126,7 @@ func (s *session) sendInventory() error {
 // bookmark also remembers the hub's cluster: from now on everything held is from there.
 func (s *session) bookmark() error {
 	if err := s.rememberCluster(); err != nil {
-		return err
+		return s.storeFailed(err)
 	}
 	s.link.completed()
 	return nil
@@ -138,12 +138,16 @@ func (s *session) rememberFirstCluster() error {
 	if err != nil || known != "" {
 		return err
 	}
-	return s.rememberCluster()
+	return s.storeFailed(s.rememberCluster())
 }
 
 func (s *session) rememberCluster() error {
-	err := s.link.config.Store.SetClusterEpoch(s.epoch)
-	if errors.Is(err, store.ErrCorrupt) {
+	return s.link.config.Store.SetClusterEpoch(s.epoch)
+}
+
+// storeFailed has the session go on after a write that failed, unless the store is damaged.
+func (s *session) storeFailed(err error) error {
+	if err == nil || errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
 	s.link.storeFailed(err)
@@ -159,13 +163,12 @@ func (s *session) commit(b *batch) error {
 	if b.empty() {
 		return nil
 	}
-	outcomes, err := s.link.config.Store.Commit(b.ops)
-	if errors.Is(err, store.ErrCorrupt) {
+	outcomes, commitErr := s.link.config.Store.Commit(b.ops)
+	if err := s.storeFailed(commitErr); err != nil {
 		return err
 	}
-	s.link.storeFailed(err)
 	s.sequence = b.last
-	if err := s.out.acknowledge(b.last, b.nacks(outcomes, err)); err != nil {
+	if err := s.out.acknowledge(b.last, b.nacks(outcomes, commitErr)); err != nil {
 		return err
 	}
 	work, unchanged := b.follow(outcomes)

@@ -76,13 +76,15 @@ type Status struct {
 	Connected bool      `json:"connected"`
 	Since     time.Time `json:"since,omitzero"`
 	// Complete says that the hub has sent, in this session, all that the node should
-	// hold; CompletedAt is when it last said so in any session of this process.
+	// hold, and that the store could take it; CompletedAt is when the hub last said so in
+	// any session of this process.
 	Complete    bool      `json:"complete"`
 	CompletedAt time.Time `json:"completedAt,omitzero"`
 	// LastError is why there is no session, and NextAttempt when the next one is tried.
 	LastError   string    `json:"lastError,omitempty"`
 	NextAttempt time.Time `json:"nextAttempt,omitzero"`
-	// StoreError is why the store could not take what the hub sent last; the hub sends it again.
+	// StoreError is why the store could not take something that the hub sent, until the
+	// hub has sent it again and everything is stored.
 	StoreError string `json:"storeError,omitempty"`
 }
 
@@ -212,27 +214,23 @@ func (l *Link) completed() {
 	l.mu.Lock()
 	first := !l.status.Complete
 	l.status.Complete, l.status.CompletedAt = true, time.Now()
+	l.status.StoreError = ""
 	l.mu.Unlock()
 	if first {
 		l.config.Log.Info("Received all that this node should hold")
 	}
 }
 
-// storeFailed takes over whether the store takes what the hub sends; nil means that it does.
+// storeFailed takes over that the store could not take what the hub sent. The next
+// Bookmark comes when the hub has sent it again.
 func (l *Link) storeFailed(err error) {
-	message := ""
-	if err != nil {
-		message = oneLine(err.Error())
-	}
+	message := oneLine(err.Error())
 	l.mu.Lock()
 	changed := l.status.StoreError != message
-	l.status.StoreError = message
+	l.status.StoreError, l.status.Complete = message, false
 	l.mu.Unlock()
-	switch {
-	case changed && err != nil:
+	if changed {
 		l.config.Log.Error(err, "Cannot store what the hub sends; it will send it again")
-	case changed:
-		l.config.Log.Info("The store works again")
 	}
 }
 

@@ -264,18 +264,23 @@ func TestAFullDiskIsToldAndGetsOver(t *testing.T) {
 	g := NewWithT(t)
 	h, s := newHub(t), &fullStore{Store: openStore(t)}
 	a := startAgent(t, h, s)
-	p, _ := h.greet(put(1, configMap("a", "1")))
+	p, _ := h.greet(bookmark(), put(1, configMap("a", "1")))
 
 	nack := p.next().GetNack()
 	g.Expect(nack.GetCode()).To(Equal(pb.NackCode_NACK_CODE_RETRY))
 	g.Expect(nack.GetRetryAfterMs()).To(BeNumerically(">", 0))
 	g.Expect(nack.GetMessage()).To(ContainSubstring("no space left"))
 	g.Expect(p.nextAck()).To(BeEquivalentTo(1))
-	g.Expect(a.Status().StoreError).To(ContainSubstring("no space left"))
+	g.Expect(a.Status()).To(And(HaveField("Complete", false), HaveField("StoreError", ContainSubstring("no space left"))))
 
+	// That there is room for one object says nothing about another that was refused.
 	s.room.Store(true)
-	p.send(put(2, configMap("a", "1")))
+	p.send(put(2, configMap("b", "1")))
 	g.Expect(p.nextAck()).To(BeEquivalentTo(2))
-	g.Expect(a.Status().StoreError).To(BeEmpty())
-	g.Expect(held(g, s.Store)).To(Equal(map[string]string{"a": "1"}))
+	g.Expect(a.Status()).To(And(HaveField("Complete", false), HaveField("StoreError", ContainSubstring("no space left"))))
+
+	p.send(put(3, configMap("a", "1")), bookmark())
+	g.Expect(p.nextAck()).To(BeEquivalentTo(3))
+	g.Eventually(a.Status, patience).Should(And(HaveField("Complete", true), HaveField("StoreError", BeEmpty())))
+	g.Expect(held(g, s.Store)).To(Equal(map[string]string{"a": "1", "b": "1"}))
 }

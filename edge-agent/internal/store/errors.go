@@ -62,7 +62,7 @@ func (s *Store) writeError(err error) error {
 	}
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
 		if errors.Is(err, full) || strings.HasSuffix(err.Error(), full.Error()) {
-			return fmt.Errorf("%w: %s: %w", ErrNoSpace, s.path, err)
+			return fmt.Errorf("%w: make room for %s: %w", ErrNoSpace, s.path, err)
 		}
 	}
 	return err
