@@ -87,7 +87,7 @@ func countNodes(status *syncv1alpha1.SyncStatus, o *syncObservation) {
 		switch {
 		case !node.connected:
 			status.Offline++
-		case node.worst == delivery.InSync && o.listed: // else it is not known what the node should hold
+		case node.worst == delivery.InSync && o.listed && o.problem == nil: // else it is not known what the node should hold
 			status.Synced++
 		case node.worst == delivery.Failing:
 			status.Failed++

@@ -114,6 +114,10 @@ func TestSyncStatusConditions(t *testing.T) {
 			o:      syncObservation{spec: refSpec(), problem: problem, nodes: []nodeProgress{synced}},
 			status: metav1.ConditionFalse, reason: syncv1alpha1.ReasonForbidden, message: "Allow it.", stalled: syncv1alpha1.ReasonForbidden, counts: [5]int32{1, 0, 1, 0, 0},
 		},
+		"the kind can no longer be listed": {
+			o:      syncObservation{spec: refSpec(), listed: true, problem: problem, objects: 1, nodes: []nodeProgress{synced, away}},
+			status: metav1.ConditionFalse, reason: syncv1alpha1.ReasonForbidden, message: "Allow it.", stalled: syncv1alpha1.ReasonForbidden, counts: [5]int32{2, 0, 1, 0, 1},
+		},
 		"suspended": {
 			o:      syncObservation{spec: suspendedSpec(), listed: true, objects: 1, nodes: []nodeProgress{synced}},
 			status: metav1.ConditionUnknown, reason: syncv1alpha1.ReasonSuspended, counts: [5]int32{1, 1, 0, 0, 0},
