@@ -76,7 +76,7 @@ func (t *Table) Close() {
 func (t *Table) Upsert(in Item) {
 	t.index.mu.Lock()
 	defer t.index.mu.Unlock()
-	t.upsert(in, false)
+	t.upsert(in, nil)
 	t.advance(in.Object.Version)
 }
 
@@ -84,7 +84,7 @@ func (t *Table) Upsert(in Item) {
 func (t *Table) Delete(key object.Key, version string) {
 	t.index.mu.Lock()
 	defer t.index.mu.Unlock()
-	t.remove(key, false)
+	t.remove(key, nil)
 	t.advance(version)
 }
 
@@ -93,14 +93,18 @@ func (t *Table) Replace(items []Item, version string) {
 	t.index.mu.Lock()
 	defer t.index.mu.Unlock()
 	kept := make(map[object.Key]struct{}, len(items))
+	touched := bulk{}
 	for _, in := range items {
 		kept[in.Object.Key] = struct{}{}
-		t.upsert(in, true)
+		t.upsert(in, touched)
 	}
 	for key := range t.items {
 		if _, ok := kept[key]; !ok {
-			t.remove(key, true)
+			t.remove(key, touched)
 		}
+	}
+	for n, keys := range touched {
+		n.tell(keys, true)
 	}
 	t.seen = version
 	t.wakeWaiters()
@@ -121,7 +125,11 @@ func (t *Table) Bookmark(version string) {
 	t.advance(version)
 }
 
-func (t *Table) upsert(in Item, bulk bool) {
+// bulk collects what one change touches, so that each node is told of all of it at
+// once: what a node is told of in parts would be judged in parts.
+type bulk map[*node][]object.Key
+
+func (t *Table) upsert(in Item, touched bulk) {
 	key := in.Object.Key
 	it := t.items[key]
 	if it == nil {
@@ -143,7 +151,7 @@ func (t *Table) upsert(in Item, bulk bool) {
 		}
 	}
 	maps.Copy(before, it.sources)
-	t.tell(key, before, bulk)
+	t.tell(key, before, touched)
 }
 
 // unchanged: a new version of the same content and labels is news to no node.
@@ -152,7 +160,7 @@ func unchanged(old, new Item) bool {
 		maps.Equal(old.Labels, new.Labels)
 }
 
-func (t *Table) remove(key object.Key, bulk bool) {
+func (t *Table) remove(key object.Key, touched bulk) {
 	it := t.items[key]
 	if it == nil {
 		return
@@ -161,14 +169,19 @@ func (t *Table) remove(key object.Key, bulk bool) {
 	for _, s := range it.sources {
 		delete(s.objects, key)
 	}
-	t.tell(key, it.sources, bulk)
+	t.tell(key, it.sources, touched)
 }
 
-func (t *Table) tell(key object.Key, sources map[SourceID]*source, bulk bool) {
+// tell names a key to the nodes of sources at once, or adds it to what is touched in bulk.
+func (t *Table) tell(key object.Key, sources map[SourceID]*source, touched bulk) {
 	keys := []object.Key{key}
 	for id, s := range sources {
 		for _, n := range s.nodes {
-			n.tell(keys, bulk)
+			if touched == nil {
+				n.tell(keys, false)
+			} else {
+				touched[n] = append(touched[n], key)
+			}
 		}
 		t.index.onSource(id)
 	}
