@@ -155,24 +155,19 @@ func (w *wire) write(frame []byte) error {
 	return withoutSource(w.ws.WriteMessage(websocket.BinaryMessage, frame))
 }
 
+// ping may have to wait for a write that is under way. How long that may take is for
+// the socket to say, as with every write.
 func (w *wire) ping() error {
-	return w.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(welcomeTimeout))
+	return w.ws.WriteControl(websocket.PingMessage, nil, time.Time{})
 }
 
 // setHeartbeat gives the hub up after two and a half periods of silence.
 func (w *wire) setHeartbeat(period time.Duration) {
-	patience := period * 5 / 2
-	w.socket.SetPatience(patience)
-	// For the read that is under way.
-	_ = w.socket.SetReadDeadline(time.Now().Add(patience))
+	w.socket.SetPatience(period * 5 / 2)
 }
 
 // expire has everything fail soon, what is under way included.
-func (w *wire) expire() {
-	w.socket.Expire(farewellTimeout)
-	// A write that begins after this has a deadline too.
-	w.socket.SetPatience(farewellTimeout)
-}
+func (w *wire) expire() { w.socket.Expire(farewellTimeout) }
 
 // close ends the connection; why tells the hub.
 func (w *wire) close(why error) {
