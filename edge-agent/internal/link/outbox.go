@@ -86,11 +86,12 @@ func (o *outbox) report(results ...*pb.ApplyResult) {
 }
 
 // forgetResults drops the results given so far: an inventory that is taken from now
-// on holds them.
+// on holds them. What comes then waits for it, lest the inventory overtake it.
 func (o *outbox) forgetResults() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.results)
+	o.resultsOpen = false
 }
 
 // openResults lets results go out, after the frames of an inventory if there is one.

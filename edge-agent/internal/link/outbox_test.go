@@ -172,6 +172,22 @@ func TestOutboxKeepsResultsUntilTheInventoryIsOut(t *testing.T) {
 	g.Expect(messages[0].GetApplied().GetResults()).To(HaveExactElements(HaveField("Key.Name", "since")))
 }
 
+func TestOutboxKeepsResultsWhileALaterInventoryIsTaken(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.openResults(nil)
+	o.forgetResults()
+	o.report(result("since", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(nextMessages(g, o, epoch)).To(BeEmpty(), "the inventory may show an older state")
+
+	o.openResults([][]byte{{1}})
+	frame, _, err := o.next(epoch)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(frame).To(Equal([]byte{1}))
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1))
+}
+
 func TestOutboxFinishesOnceEverythingIsOut(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
