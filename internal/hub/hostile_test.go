@@ -73,7 +73,7 @@ func TestHostileNodes(t *testing.T) {
 		"an empty inventory that goes on":   {asked, func(a *agent) { a.send(inventoryPart(false)) }, protocol.CloseProtocol, "inventory"},
 		"an inventory that repeats itself":  {asked, repeatInventory, protocol.CloseProtocol, "twice"},
 		"an inventory that never ends":      {asked, endlessInventory, protocol.CloseProtocol, "more than 100000"},
-		"an inventory of what is removed":   {asked, func(a *agent) { a.send(inventoryPart(true, removedEntry())) }, protocol.CloseProtocol, "removed"},
+		"an inventory of what is removed":   {asked, func(a *agent) { a.send(inventoryPart(true, removedEntry())) }, protocol.CloseProtocol, "apply state"},
 		"a held state that does not exist":  {asked, func(a *agent) { e := removedEntry(); e.State = 99; a.send(inventoryPart(true, e)) }, protocol.CloseProtocol, "state"},
 		"an entry without a name":           {asked, func(a *agent) { e := removedEntry(); e.Key.Name = ""; a.send(inventoryPart(true, e)) }, protocol.CloseProtocol, "name"},
 		"garbage":                           {opened, func(a *agent) { a.raw(websocket.BinaryMessage, []byte("\xff\xff\xff")) }, protocol.CloseProtocol, "malformed"},

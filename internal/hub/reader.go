@@ -77,7 +77,7 @@ func (s *session) receive(message *pb.AgentMessage) ([]object.Key, error) {
 	case *pb.AgentMessage_Nack:
 		return s.node.Nack(now, nackFromPB(body.Nack))
 	case *pb.AgentMessage_Applied:
-		return s.receiveApplied(now, body.Applied)
+		return s.receiveApplied(now, body.Applied), nil
 	default:
 		return nil, fmt.Errorf("%w: a %T in the middle of a session", delivery.ErrProtocol, message.GetBody())
 	}
@@ -97,23 +97,20 @@ func (s *session) receiveAck(now time.Time, ack *pb.Ack) ([]object.Key, error) {
 	return keys, err
 }
 
-func (s *session) receiveApplied(now time.Time, applied *pb.Applied) ([]object.Key, error) {
+func (s *session) receiveApplied(now time.Time, applied *pb.Applied) []object.Key {
 	var keys []object.Key
 	for _, result := range applied.GetResults() {
-		state, removed, err := stateFromPB(result.GetState())
-		if err != nil {
-			return nil, err
-		}
 		key := protocol.KeyFromPB(result.GetKey())
 		if s.node.Applied(now, delivery.Result{
 			Key: key, UID: result.GetUid(), Digest: object.Digest(result.GetDigest()),
-			State: state, Removed: removed, Message: result.GetMessage(),
+			State: stateFromPB(result.GetState()), Removed: result.GetState() == pb.ApplyState_APPLY_STATE_REMOVED,
+			Message: result.GetMessage(),
 		}) {
 			results.WithLabelValues(labelValue(result.GetState().String(), "APPLY_STATE_")).Inc()
 			keys = append(keys, key)
 		}
 	}
-	return keys, nil
+	return keys
 }
 
 func nackFromPB(nack *pb.Nack) delivery.Nack {

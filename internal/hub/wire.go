@@ -166,13 +166,6 @@ func (w *wire) readInventory(some bool) (inventory, error) {
 func (i inventory) add(part *pb.Inventory) (last bool, err error) {
 	before := len(i)
 	for _, entry := range part.GetEntries() {
-		state, removed, err := stateFromPB(entry.GetState())
-		if err != nil {
-			return false, err
-		}
-		if removed {
-			return false, fmt.Errorf("%w: an inventory of what is removed", delivery.ErrProtocol)
-		}
 		i[protocol.KeyFromPB(entry.GetKey())] = delivery.Held{
 			Holding: object.Holding{
 				UID:     entry.GetUid(),
@@ -180,7 +173,7 @@ func (i inventory) add(part *pb.Inventory) (last bool, err error) {
 				Digest:  object.Digest(entry.GetDigest()),
 				Retain:  entry.GetRetain(),
 			},
-			State:   state,
+			State:   stateFromPB(entry.GetState()),
 			Message: entry.GetMessage(),
 		}
 	}
@@ -206,22 +199,19 @@ func applied(holding object.Holding) delivery.Held {
 	return delivery.Held{Holding: holding, State: delivery.Applied}
 }
 
-// stateFromPB converts an apply state. removed is the state that nothing is held in.
-func stateFromPB(state pb.ApplyState) (s delivery.State, removed bool, err error) {
+// stateFromPB converts the state of something that is not removed. The protocol has
+// refused all others.
+func stateFromPB(state pb.ApplyState) delivery.State {
 	switch state {
-	case pb.ApplyState_APPLY_STATE_PENDING:
-		return delivery.Pending, false, nil
 	case pb.ApplyState_APPLY_STATE_APPLIED:
-		return delivery.Applied, false, nil
+		return delivery.Applied
 	case pb.ApplyState_APPLY_STATE_FAILED:
-		return delivery.ApplyFailed, false, nil
+		return delivery.ApplyFailed
 	case pb.ApplyState_APPLY_STATE_REMOVING:
-		return delivery.Removing, false, nil
+		return delivery.Removing
 	case pb.ApplyState_APPLY_STATE_REMOVE_FAILED:
-		return delivery.RemoveFailed, false, nil
-	case pb.ApplyState_APPLY_STATE_REMOVED:
-		return 0, true, nil
+		return delivery.RemoveFailed
 	default:
-		return 0, false, fmt.Errorf("%w: apply state %d", delivery.ErrProtocol, state)
+		return delivery.Pending
 	}
 }
