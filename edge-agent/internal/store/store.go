@@ -84,7 +84,9 @@ func (s *Store) openFile(options Options) error {
 		Timeout:  lockWait,
 		ReadOnly: options.ReadOnly,
 		OpenFile: func(name string, flag int, mode os.FileMode) (opened *os.File, err error) {
-			file, err = os.OpenFile(name, flag, mode)
+			if file, err = os.OpenFile(name, flag, mode); err == nil && options.ReadOnly {
+				err = checkNotEmpty(file)
+			}
 			return file, err
 		},
 		FreelistType: bolt.FreelistMapType,
@@ -103,6 +105,18 @@ func (s *Store) openFile(options Options) error {
 	return nil
 }
 
+// errNothingStored is how a file without a store looks to those who only read: the
+// agent has made it and was stopped before it could write to it.
+var errNothingStored = fmt.Errorf("%w: nothing has been stored yet", fs.ErrNotExist)
+
+func checkNotEmpty(file *os.File) error {
+	info, err := file.Stat()
+	if err == nil && info.Size() == 0 {
+		err = errNothingStored
+	}
+	return err
+}
+
 // prepare checks what a store holds, and gives a new one its buckets and epoch.
 func (s *Store) prepare(options Options) error {
 	var isNew bool
@@ -117,7 +131,7 @@ func (s *Store) prepare(options Options) error {
 		return err
 	}
 	if options.ReadOnly {
-		return fmt.Errorf("store %s: %w: nothing has been stored yet", s.path, fs.ErrNotExist)
+		return fmt.Errorf("store %s: %w", s.path, errNothingStored)
 	}
 	return s.initialize()
 }

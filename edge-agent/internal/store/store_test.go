@@ -356,6 +356,10 @@ func TestOpenErrors(t *testing.T) {
 	g.Expect(err).To(MatchError(os.ErrNotExist))
 	_, err = Open(filepath.Join(dir, "missing.db"), Options{ReadOnly: true})
 	g.Expect(err).To(MatchError(os.ErrNotExist))
+	empty := filepath.Join(dir, "empty.db")
+	g.Expect(os.WriteFile(empty, nil, 0o600)).To(Succeed())
+	_, err = Open(empty, Options{ReadOnly: true})
+	g.Expect(err).To(MatchError(And(ContainSubstring("nothing has been stored yet"), MatchError(os.ErrNotExist))))
 
 	path := filepath.Join(dir, "store.db")
 	s, err := Open(path, Options{})
