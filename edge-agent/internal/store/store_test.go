@@ -359,7 +359,7 @@ func TestOpenErrors(t *testing.T) {
 	empty := filepath.Join(dir, "empty.db")
 	g.Expect(os.WriteFile(empty, nil, 0o600)).To(Succeed())
 	_, err = Open(empty, Options{ReadOnly: true})
-	g.Expect(err).To(MatchError(And(ContainSubstring("nothing has been stored yet"), MatchError(os.ErrNotExist))))
+	g.Expect(err).To(And(MatchError(os.ErrNotExist), MatchError(ContainSubstring("nothing has been stored yet"))))
 
 	path := filepath.Join(dir, "store.db")
 	s, err := Open(path, Options{})
