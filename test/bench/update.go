@@ -77,7 +77,7 @@ func updateToFile(ctx context.Context, b *bench) error {
 	if err != nil {
 		return fmt.Errorf("update to file: %w", err)
 	}
-	b.addLatencies("update_to_file", latencies, settings{"nodes": 2, "clock": "one process: answer's headers read, inotify IN_MOVED_TO"})
+	b.addLatencies("update_to_file", latencies, settings{"nodes": 2, "from": "the answer's headers are read", "to": "inotify says IN_MOVED_TO"})
 	return nil
 }
 
@@ -111,7 +111,7 @@ func updateArrival(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return fmt.Errorf("update to arrival: %w", err)
 	}
-	b.addLatencies("update_arrival", latencies, settings{"nodes": 1, "clock": "one process: answer's headers read, frame read"})
+	b.addLatencies("update_arrival", latencies, settings{"nodes": 1, "from": "the answer's headers are read", "to": "the frame is read; negative when it overtakes the answer"})
 	b.addRatio("update_to_file_over_arrival_ratio", "update_to_file_median_ms", "update_arrival_median_ms")
 	return nil
 }
