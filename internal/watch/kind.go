@@ -29,7 +29,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
 
 	"github.com/edgesync/edgesync/internal/desired"
 )
@@ -44,8 +43,10 @@ const (
 	jitter      = 0.5
 )
 
-// failurePause is the pause after other failures: a list may be large.
-var failurePause = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Steps: 10, Cap: 10 * time.Second, Jitter: jitter}
+// failurePause is the pause after so many other failures in a row: a list may be large.
+func failurePause(failures int) time.Duration {
+	return wait.Jitter(min(250*time.Millisecond<<min(failures, 6), 10*time.Second), jitter)
+}
 
 // reconnectPause is the pause of the reflector while the API server cannot be reached.
 // It cannot be interrupted, so whoever stops a watch waits for it.
@@ -102,15 +103,15 @@ func (w *kindWatch) nudge() {
 func (w *kindWatch) run(ctx context.Context) {
 	// What the reflector says is of use only when it is being debugged.
 	ctx = klog.NewContext(ctx, w.log.V(2))
-	delay := failurePause.DelayWithReset(clock.RealClock{}, time.Minute)
 	var reflector *cache.Reflector
 	for {
 		err := w.attempt(ctx, &reflector)
 		if ctx.Err() != nil {
 			return
 		}
-		pause := delay()
-		if w.failed(err) {
+		refused, failures := w.ended(err)
+		pause := failurePause(failures)
+		if refused {
 			reflector = nil
 			pause = wait.Jitter(refusalPause, jitter)
 		}
@@ -134,14 +135,14 @@ func (w *kindWatch) attempt(ctx context.Context, reflector **cache.Reflector) er
 		if !w.discovered(res) {
 			return errWrongScope
 		}
-		*reflector = w.newReflector(ctx, res)
+		*reflector = w.newReflector(res)
 	}
 	return (*reflector).ListAndWatchWithContext(ctx)
 }
 
 // newReflector makes the reflector that fills the table. It streams lists, asks for
 // bookmarks, and resumes, as client-go has it by default.
-func (w *kindWatch) newReflector(ctx context.Context, res *resource) *cache.Reflector {
+func (w *kindWatch) newReflector(res *resource) *cache.Reflector {
 	client := w.set.dynamic.Resource(res.GroupVersionResource)
 	listerWatcher := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -156,7 +157,7 @@ func (w *kindWatch) newReflector(ctx context.Context, res *resource) *cache.Refl
 			return events, err
 		},
 	}, w.set.dynamic)
-	logger := klog.FromContext(ctx)
+	logger := w.log.V(2)
 	return cache.NewReflectorWithOptions(listerWatcher, nil, &store{
 		table: w.table, resource: res.Resource, log: w.log,
 		listed: func() { w.progress(true, false) },

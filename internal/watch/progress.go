@@ -68,19 +68,22 @@ func (w *kindWatch) progress(filled, streaming bool) {
 	}
 }
 
-// failed takes over why an attempt ended, and reports whether it was a refusal.
-func (w *kindWatch) failed(err error) bool {
-	if err == nil {
-		return false
-	}
-	refused := isRefusal(err)
+// ended takes over why an attempt ended. It reports whether that was a refusal, and how
+// many attempts have failed in a row.
+func (w *kindWatch) ended(err error) (refused bool, failures int) {
 	w.set.mu.Lock()
+	if err == nil { // the watch broke off, and goes on
+		defer w.set.mu.Unlock()
+		return false, w.failures
+	}
+	refused = isRefusal(err)
 	w.failures++
+	failures = w.failures
 	problem := w.problem
 	switch {
 	case errors.Is(err, errWrongScope): // a problem of the sources: see stateFor
 		problem = nil
-	case refused || w.failures >= brokenAfter:
+	case refused || failures >= brokenAfter:
 		problem = problemOf(w.gvk, w.resource, err)
 	}
 	// Of the same reason, a new message may differ in nothing but a port number.
@@ -93,7 +96,7 @@ func (w *kindWatch) failed(err error) bool {
 		w.log.Info("Not watching", "cause", err.Error())
 		w.tellUsers()
 	}
-	return refused
+	return refused, failures
 }
 
 func sameReason(a, b *Problem) bool {
