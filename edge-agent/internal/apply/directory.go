@@ -25,6 +25,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -80,7 +81,7 @@ func parseFileMode(octal string) (fs.FileMode, error) {
 	}
 	mode, err := strconv.ParseUint(octal, 8, 32)
 	if err != nil || mode&^0o777 != 0 || mode&0o600 != 0o600 {
-		return 0, fmt.Errorf("directory.fileMode %q must be an octal mode such as \"0600\" with which the agent can read and write", octal)
+		return 0, fmt.Errorf("directory.fileMode %q must be an octal mode in quotes, such as \"0600\", with which the agent can read and write", octal)
 	}
 	return fs.FileMode(mode), nil
 }
@@ -106,7 +107,10 @@ func (d *Directory) Apply(_ context.Context, entry *store.Entry) (changed bool, 
 	if d.holds(root, file, content) {
 		return false, nil
 	}
-	return true, d.write(root, file, content)
+	if err := d.write(root, file, content); err != nil {
+		return false, fmt.Errorf("write %s: %w", filepath.Join(d.path, file), err)
+	}
+	return true, nil
 }
 
 // Remove deletes the file of the object, and the directories that are empty without it.
@@ -121,8 +125,10 @@ func (d *Directory) Remove(_ context.Context, entry *store.Entry) error {
 		return err
 	}
 	defer root.Close()
-	if err := errors.Join(removeFile(root, temporaryOf(file)), removeFile(root, file)); err != nil {
-		return err
+	for _, name := range []string{temporaryOf(file), file} {
+		if err := removeFile(root, name); err != nil {
+			return fmt.Errorf("remove %s: %w", filepath.Join(d.path, file), err)
+		}
 	}
 	// Also when the file was gone: an earlier attempt may have ended right here.
 	dir := path.Dir(file)
@@ -163,7 +169,8 @@ func (d *Directory) holds(root *os.Root, file string, content []byte) bool {
 	return err == nil && bytes.Equal(found, content)
 }
 
-// write leaves nothing of another name when it fails.
+// write leaves nothing of another name when it fails, if that can be helped: the next
+// attempt uses the same name.
 func (d *Directory) write(root *os.Root, file string, content []byte) error {
 	temporary := temporaryOf(file)
 	err := d.create(root, temporary, content)
@@ -171,7 +178,8 @@ func (d *Directory) write(root *os.Root, file string, content []byte) error {
 		err = root.Rename(temporary, file)
 	}
 	if err != nil {
-		return errors.Join(err, removeFile(root, temporary))
+		_ = removeFile(root, temporary)
+		return err
 	}
 	return syncDir(root, path.Dir(file))
 }

@@ -273,11 +273,14 @@ func TestNoSymbolicLinkLeadsOutOfTheDirectory(t *testing.T) {
 	g.Expect(os.MkdirAll(filepath.Join(outside, "configmaps"), 0o700)).To(Succeed())
 	d, path := newDirectory(t, DirectoryConfig{})
 	g.Expect(os.Symlink(outside, filepath.Join(path, "shop"))).To(Succeed())
-	_, err := d.Apply(t.Context(), configMapEntry("settings", "v"))
+	changed, err := d.Apply(t.Context(), configMapEntry("settings", "v"))
+	g.Expect(changed).To(BeFalse())
 	g.Expect(err).To(MatchError(ContainSubstring("escapes")))
+	g.Expect(err).To(MatchError(ContainSubstring(filepath.Join(path, "shop/configmaps/settings.yaml"))))
 	g.Expect(err).NotTo(MatchError(ErrInvalid))
 	g.Expect(os.WriteFile(filepath.Join(outside, "configmaps/settings.yaml"), nil, 0o600)).To(Succeed())
-	g.Expect(d.Remove(t.Context(), configMapEntry("settings", ""))).NotTo(Succeed())
+	g.Expect(d.Remove(t.Context(), configMapEntry("settings", ""))).To(
+		MatchError(ContainSubstring(filepath.Join(path, "shop/configmaps/settings.yaml"))))
 	g.Expect(filepath.Join(outside, "configmaps/settings.yaml")).To(BeAnExistingFile())
 }
 

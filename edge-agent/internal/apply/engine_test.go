@@ -449,6 +449,13 @@ func TestAnObjectThatGoesNowhereIsApplied(t *testing.T) {
 	})
 }
 
+func TestTheErrorsOfSeveralTargetsAreOneLine(t *testing.T) {
+	t.Parallel()
+	err := targetErrors{errors.New("files: no room"), errors.New("k3s: no answer\nfrom the webhook")}.join()
+	result := resultOf(&store.Entry{State: store.Pending}, err)
+	NewWithT(t).Expect(result.Message).To(Equal("files: no room; k3s: no answer; from the webhook"))
+}
+
 func TestACallThatHangsIsCutShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := newFakeTarget(t, "cluster")

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
 	"github.com/edgesync/edgesync/internal/object"
@@ -118,7 +119,8 @@ func resultOf(entry *store.Entry, err error) Result {
 	default:
 		result.State = failed
 	}
-	result.Message = store.Truncate(err.Error())
+	// A message is shown in tables; the errors of several targets are lines.
+	result.Message = store.Truncate(strings.ReplaceAll(err.Error(), "\n", "; "))
 	return result
 }
 
