@@ -83,11 +83,12 @@ func syncStatus(before *syncv1alpha1.SyncStatus, o *syncObservation) *syncv1alph
 
 func countNodes(status *syncv1alpha1.SyncStatus, o *syncObservation) {
 	status.Desired, status.Synced, status.Pending, status.Failed, status.Offline = int32(len(o.nodes)), 0, 0, 0, 0
+	settled := o.listed && o.problem == nil && !o.spec.Suspend // else it is not known what a node should hold
 	for _, node := range o.nodes {
 		switch {
 		case !node.connected:
 			status.Offline++
-		case node.worst == delivery.InSync && o.listed && o.problem == nil: // else it is not known what the node should hold
+		case node.worst == delivery.InSync && settled:
 			status.Synced++
 		case node.worst == delivery.Failing:
 			status.Failed++

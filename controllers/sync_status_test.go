@@ -120,7 +120,7 @@ func TestSyncStatusConditions(t *testing.T) {
 		},
 		"suspended": {
 			o:      syncObservation{spec: suspendedSpec(), listed: true, objects: 1, nodes: []nodeProgress{synced}},
-			status: metav1.ConditionUnknown, reason: syncv1alpha1.ReasonSuspended, counts: [5]int32{1, 1, 0, 0, 0},
+			status: metav1.ConditionUnknown, reason: syncv1alpha1.ReasonSuspended, counts: [5]int32{1, 0, 1, 0, 0},
 		},
 		"deletions wait": {
 			o:      syncObservation{spec: refSpec(), listed: true, objects: 1, heldBack: true, approve: "kubectl approve", nodes: []nodeProgress{online("a", delivery.HeldBack)}},

@@ -162,7 +162,8 @@ type SyncStatus struct {
 	// +optional
 	Synced int32 `json:"synced"`
 
-	// pending is the number of connected nodes that are still to store or apply an object.
+	// pending is the number of connected nodes that are still to store or apply an object;
+	// while the sync is suspended, or its objects are not known, all that do not fail.
 	// +optional
 	Pending int32 `json:"pending"`
 
