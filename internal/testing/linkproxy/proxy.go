@@ -97,6 +97,10 @@ func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	p.Cut()
 	p.running.Wait()
+	// The acceptor closes it too.
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
 	return err
 }
 
@@ -158,13 +162,13 @@ func (p *Proxy) conditions() (link conditions, changed <-chan struct{}) {
 	return p.link, p.changed
 }
 
+// accept ends when the proxy is closed, or cannot go on: then whoever connects is refused.
 func (p *Proxy) accept() {
+	defer func() { _ = p.listener.Close() }()
 	for {
 		client, err := p.listener.Accept()
-		if err != nil && errors.Is(err, net.ErrClosed) {
+		if err != nil {
 			return
-		} else if err != nil {
-			continue // the client has gone already
 		}
 		p.mu.Lock()
 		p.accepted = append(p.accepted, time.Now())

@@ -85,6 +85,8 @@ func TestCutResetsBothEnds(t *testing.T) {
 	p, targets := start(t)
 	client := connect(t, p)
 	target := <-targets
+	send(t, client, "x") // what passes shows that the proxy has both ends
+	g.Expect(target.Read(make([]byte, 1))).To(Equal(1))
 	p.Cut()
 	for _, end := range []net.Conn{client, target} {
 		_, err := end.Read(make([]byte, 1))
