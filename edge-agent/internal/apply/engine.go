@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
 	"github.com/edgesync/edgesync/internal/object"
@@ -116,26 +117,27 @@ func NewEngine(s *store.Store, routes []Route, options Options) *Engine {
 	return e
 }
 
-// Run works until ctx ends, first on what the store holds unfinished. It may be
-// called once.
+// Run works until ctx ends, first on what the store holds unfinished. Its only error
+// is that of a store that cannot be read. It may be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	if err := e.queueUnfinished(); err != nil {
 		return fmt.Errorf("find out what is to be applied: %w", err)
 	}
+	workers, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, e.wakeAll)()
 
-	var workers, recorder sync.WaitGroup
+	var recorder sync.WaitGroup
 	recorder.Go(e.record)
 	for range e.options.Workers {
-		workers.Go(func() { e.work(ctx) })
+		workers.Go(func() error { return e.work(ctx) })
 	}
-	e.checkPeriodically(ctx)
+	workers.Go(func() error { return e.checkPeriodically(ctx) })
 
-	workers.Wait()
+	err := workers.Wait()
 	close(e.results)
 	recorder.Wait()
 	e.stopRetries()
-	return nil
+	return err
 }
 
 // Enqueue has the keys worked on, after a Commit has said that there is work for
@@ -201,16 +203,16 @@ func (e *Engine) stopRetries() {
 }
 
 // checkPeriodically has everything applied checked, at once and then at intervals.
-func (e *Engine) checkPeriodically(ctx context.Context) {
+func (e *Engine) checkPeriodically(ctx context.Context) error {
 	ticker := time.NewTicker(e.options.CheckInterval)
 	defer ticker.Stop()
 	for {
 		if err := e.queueChecks(); err != nil {
-			e.options.Logger.Error(err, "Cannot check what is applied")
+			return fmt.Errorf("find out what is applied: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-ticker.C:
 		}
 	}

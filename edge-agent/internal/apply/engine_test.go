@@ -17,9 +17,12 @@ limitations under the License.
 package apply
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -474,11 +477,57 @@ func TestACallThatHangsIsCutShort(t *testing.T) {
 	})
 }
 
+func TestNothingIsKeptOfAnObjectThatWasReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target := newFakeTarget(t, "files")
+		target.fail = func(string, object.Key) error { return errors.New("no") }
+		b := newBench(t, openStore(t), Options{FirstRetry: time.Second}, target)
+		b.run()
+		defer b.stop()
+		b.commit(putOp(record(configMapKey, "uid", "1")))
+		b.Expect(b.engine.retries).To(HaveKey(configMapKey))
+		b.commit(store.Op{Delete: &store.Delete{Key: configMapKey, UID: "uid", Release: true}})
+		wait(time.Second)
+		b.Expect(b.engine.retries).To(BeEmpty())
+	})
+}
+
+// The machine's disk loses what was stored, while the agent runs.
+func TestADamagedStoreEndsTheEngine(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := store.Open(path, store.Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	defer s.Close()
+	_, err = s.Commit([]store.Op{putOp(record(configMapKey, "uid", "1"))})
+	g.Expect(err).NotTo(HaveOccurred())
+	damage(g, path, `"version":"1"`)
+
+	target := newFakeTarget(t, "files")
+	engine := NewEngine(s, []Route{{Target: target}}, Options{Logger: logr.Discard()})
+	g.Expect(engine.Run(t.Context())).To(MatchError(store.ErrCorrupt))
+	g.Expect(target.takeCalls()).To(BeEmpty())
+}
+
+// damage overwrites the first place of a file where text stands.
+func damage(g *WithT, path, text string) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer file.Close()
+	content, err := io.ReadAll(file)
+	g.Expect(err).NotTo(HaveOccurred())
+	at := bytes.Index(content, []byte(text))
+	g.Expect(at).To(BeNumerically(">", 0))
+	_, err = file.WriteAt(make([]byte, len(text)), int64(at))
+	g.Expect(err).NotTo(HaveOccurred())
+}
+
 func TestNothingIsReportedThatWasNotRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := newFakeTarget(t, "files")
 		s := openStore(t)
-		b := newBench(t, s, Options{FirstRetry: time.Second}, target)
+		b := newBench(t, s, Options{FirstRetry: time.Hour}, target)
 		target.took = time.Second
 		b.run()
 		defer b.stop()

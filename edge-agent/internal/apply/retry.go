@@ -60,6 +60,13 @@ func (e *Engine) retryLater(key object.Key, s stage) (attempts int) {
 	return r.attempts
 }
 
+// stopRetrying is forgetRetry for a key that nothing is left to do about.
+func (e *Engine) stopRetrying(key object.Key) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.forgetRetry(key)
+}
+
 // forgetRetry makes the next failure of the key the first. The caller holds e.mu.
 func (e *Engine) forgetRetry(key object.Key) {
 	if r := e.retries[key]; r != nil {

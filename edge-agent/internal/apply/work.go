@@ -31,16 +31,19 @@ import (
 // and rendered they need many times their size, and memory is short at the edge.
 const largeBytes = 256 << 10
 
-func (e *Engine) work(ctx context.Context) {
+func (e *Engine) work(ctx context.Context) error {
 	for {
 		key, s, ok := e.take(ctx)
 		if !ok {
-			return
+			return nil
 		}
-		e.process(ctx, key, s)
+		err := e.process(ctx, key, s)
 		e.mu.Lock()
 		e.queue.done(key)
 		e.mu.Unlock()
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -58,29 +61,32 @@ func (e *Engine) take(ctx context.Context) (object.Key, stage, bool) {
 	return object.Key{}, 0, false
 }
 
-// process brings the targets to what the store holds under the key right now.
-func (e *Engine) process(ctx context.Context, key object.Key, s stage) {
+// process brings the targets to what the store holds under the key right now. Its only
+// error is that of the store.
+func (e *Engine) process(ctx context.Context, key object.Key, s stage) error {
 	entry, exists, err := e.store.Get(key)
 	if err != nil {
-		e.options.Logger.Error(err, "Cannot read what is to be applied", "object", key.String())
-		e.retryLater(key, s)
-		return
+		return fmt.Errorf("read what is to be applied: %w", err)
 	}
-	if !exists || (s == stageCheck && entry.State != store.Applied) {
-		return
+	if !exists {
+		e.stopRetrying(key)
+		return nil
+	}
+	if s == stageCheck && entry.State != store.Applied {
+		return nil
 	}
 	changed, err := e.toTargets(ctx, &entry)
 	if ctx.Err() != nil {
-		return // The end of the agent is no failure.
+		return nil // The end of the agent is no failure.
 	}
 	if s == stageCheck && changed {
 		e.repairs.Add(1)
 		e.options.Logger.Info("Repaired what was changed at the target", "object", key.String())
 	}
-	if s == stageCheck && err == nil {
-		return
+	if s != stageCheck || err != nil {
+		e.finish(&entry, err)
 	}
-	e.finish(&entry, err)
+	return nil
 }
 
 // finish decides about another attempt, and passes on what is news.
@@ -89,9 +95,7 @@ func (e *Engine) finish(entry *store.Entry, err error) {
 	s := stageOf(entry.Key, entry.State)
 	again := false
 	if err == nil || errors.Is(err, ErrInvalid) {
-		e.mu.Lock()
-		e.forgetRetry(entry.Key)
-		e.mu.Unlock()
+		e.stopRetrying(entry.Key)
 	} else {
 		again = e.retryLater(entry.Key, s) > 1
 	}

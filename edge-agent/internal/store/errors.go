@@ -30,7 +30,7 @@ var (
 	// ErrNoSpace: the disk or a quota is full. Nothing was changed; reading goes on
 	// working, and so does writing once there is room.
 	ErrNoSpace = errors.New("no space left for the store")
-	// ErrCorrupt: the file is damaged. Every further call fails with it.
+	// ErrCorrupt: the file is damaged, and no further call can be relied on.
 	ErrCorrupt = errors.New("the store is damaged")
 	// ErrLocked: another process has the store open.
 	ErrLocked = errors.New("the store is in use by another process")
