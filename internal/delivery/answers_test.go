@@ -1,0 +1,327 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package delivery
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/object"
+)
+
+// sent is a node to which objects x000 to x<n-1> have been sent, in this order.
+func sent(t *testing.T, n int) *Node {
+	t.Helper()
+	node := New(defaults, nil)
+	for i := range n {
+		node.Desire(start, []Change{wanted(version(numbered(i), "1", 1))})
+	}
+	if got := len(next(node, start)); got != n {
+		t.Fatalf("%d messages were sent, want %d", got, n)
+	}
+	return node
+}
+
+func numbers(ns ...int) []object.Key {
+	var keys []object.Key
+	for _, n := range ns {
+		keys = append(keys, numbered(n))
+	}
+	return keys
+}
+
+func TestAcks(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 6)
+	keys, err := n.AckRange(start, 3, 4)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(Equal(numbers(2, 3)))
+	keys, err = n.Ack(start, 3)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(Equal(numbers(0, 1)), "the third was acknowledged before")
+	keys, err = n.Ack(start, 2)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(BeEmpty(), "an older ack says nothing new")
+	keys, err = n.AckRange(start, 1, 5)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(Equal(numbers(4)))
+	keys, err = n.AckRange(start, 0, 0)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(BeEmpty())
+	keys, err = n.Ack(start, 6)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(Equal(numbers(5)))
+}
+
+func TestAnswersToWhatWasNeverSent(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 2)
+	_, err := n.Ack(start, 3)
+	g.Expect(err).To(And(MatchError(ErrProtocol), MatchError(ContainSubstring("only 2 were sent"))))
+	_, err = n.AckRange(start, 1, math.MaxUint64)
+	g.Expect(err).To(MatchError(ErrProtocol))
+	_, err = n.Nack(start, Nack{Sequence: 3})
+	g.Expect(err).To(MatchError(ErrProtocol))
+	_, err = n.Ack(start, math.MaxUint64)
+	g.Expect(err).To(MatchError(ErrProtocol))
+}
+
+func TestNackOfWhatIsAnswered(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	mustAck(t, n, start, 1)
+	keys, err := n.Nack(start, Nack{Sequence: 1, Code: NackReject})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(BeEmpty())
+	keys, err = n.Nack(start, Nack{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(BeEmpty())
+}
+
+func TestBackOff(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	now, sequence := start, uint64(1)
+	for _, delay := range []time.Duration{1, 2, 4, 8, 10, 10} {
+		mustNack(t, n, now, Nack{Sequence: sequence, Code: NackRetry, Message: "disk full"})
+		at, delayed := n.Wake()
+		g.Expect(delayed).To(BeTrue())
+		g.Expect(at.Sub(now)).To(Equal(delay * time.Second))
+		g.Expect(next(n, at.Add(-1))).To(BeEmpty(), "neither the object nor a bookmark")
+		g.Expect(next(n, at)).To(HaveLen(1))
+		now = at
+		sequence++
+	}
+	mustAck(t, n, now, sequence)
+	_, delayed := n.Wake()
+	g.Expect(delayed).To(BeFalse())
+	n.Desire(now, []Change{wanted(version(numbered(0), "2", 1))})
+	g.Expect(next(n, now)).To(HaveLen(1))
+	mustNack(t, n, now, Nack{Sequence: sequence + 1, Code: NackRetry})
+	at, _ := n.Wake()
+	g.Expect(at.Sub(now)).To(Equal(time.Second), "a success starts over")
+}
+
+func TestTheNodeMayAskForALongerDelay(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackRetry, RetryAfter: time.Minute})
+	at, _ := n.Wake()
+	g.Expect(at).To(Equal(start.Add(time.Minute)))
+}
+
+func TestOthersGoOnDuringADelay(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackRetry, Message: "disk full"})
+	n.Desire(start, []Change{wanted(version(named("other"), "1", 1)), wanted(version(numbered(0), "2", 1))})
+	g.Expect(next(n, start)).To(Equal([]string{"2 put other 1"}), "a newer version is delayed like the old one")
+	failure := expectProgress(g, n, numbered(0), Failing)
+	g.Expect(failure).To(HaveField("Reason", FailedToStore))
+	g.Expect(failure).To(HaveField("Message", "disk full"))
+	g.Expect(next(n, start.Add(time.Second))).To(Equal([]string{"3 put x000 2"}))
+	mustAck(t, n, start, 3)
+	expectProgress(g, n, numbered(0), InProgress)
+}
+
+func TestUnwantedDuringADelay(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackRetry})
+	n.Desire(start, []Change{unwanted(numbered(0))})
+	_, delayed := n.Wake()
+	g.Expect(delayed).To(BeFalse())
+	g.Expect(n.Size()).To(BeZero())
+	g.Expect(next(n, start)).To(Equal([]string{"bookmark"}))
+}
+
+func TestRejectedUntilItChanges(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackReject, Message: "not for me"})
+	g.Expect(expectProgress(g, n, numbered(0), Failing)).To(Equal(&Failure{
+		Key: numbered(0), Ref: "v1/ConfigMap/shop/x000", Reason: FailedRejected, Message: "not for me", Since: start,
+	}))
+	again := version(numbered(0), "1", 1)
+	again.Version = "9"
+	n.Desire(start.Add(1), []Change{wanted(again)})
+	g.Expect(next(n, start)).To(Equal([]string{"bookmark"}), "the same content is not sent again")
+	expectProgress(g, n, numbered(0), Failing)
+
+	n.Desire(start, []Change{wanted(version(numbered(0), "2", 1))})
+	expectProgress(g, n, numbered(0), InProgress)
+	g.Expect(next(n, start)).To(Equal([]string{"2 put x000 2"}))
+
+	// Changed back: it counts as changed, is sent, and may be refused again.
+	n.Desire(start, []Change{wanted(again)})
+	mustAck(t, n, start, 2)
+	g.Expect(next(n, start)).To(Equal([]string{"3 put x000 9"}))
+	mustNack(t, n, start, Nack{Sequence: 3, Code: NackReject, Message: "still not"})
+	g.Expect(expectProgress(g, n, numbered(0), Failing).Message).To(Equal("still not"))
+}
+
+func TestRejectionOfWhatIsNoLongerWanted(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 2)
+	n.Desire(start, []Change{wanted(version(numbered(0), "2", 1)), unwanted(numbered(1))})
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackReject})
+	mustNack(t, n, start, Nack{Sequence: 2, Code: NackReject})
+	expectProgress(g, n, numbered(0), InProgress)
+	g.Expect(next(n, start)).To(Equal([]string{"3 put x000 2"}))
+	g.Expect(n.Size()).To(Equal(1))
+}
+
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	config := defaults
+	config.MaxObjectBytes = 100
+	key := named("a")
+	n := New(config, inventoryOf(version(key, "1", 1)))
+	n.Desire(start, []Change{wanted(version(key, "2", 101)), wanted(version(named("b"), "2", 100))})
+	g.Expect(next(n, start)).To(Equal([]string{"1 put b 2"}), "others go on")
+	g.Expect(expectProgress(g, n, key, Failing)).To(And(
+		HaveField("Reason", FailedTooLarge), HaveField("Message", "the object is 101 bytes; the node accepts 100")))
+	mustAck(t, n, start, 1)
+	g.Expect(next(n, start)).To(Equal([]string{"bookmark"}))
+
+	n.Desire(start, []Change{wanted(version(key, "3", 100))})
+	g.Expect(next(n, start)).To(Equal([]string{"2 put a 3"}))
+	n.Desire(start, []Change{wanted(version(key, "4", 101))})
+	mustAck(t, n, start, 2)
+	expectProgress(g, n, key, Failing)
+	n.Desire(start, []Change{unwanted(key)})
+	g.Expect(next(n, start)).To(Equal([]string{"3 delete a uid-a"}), "what it holds of it is still removed")
+	mustAck(t, n, start, 3)
+	expectProgress(g, n, key, InProgress)
+}
+
+func TestStale(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	key := named("a")
+	first := version(key, "5", 1)
+	h := holding(first)
+	h.Retain = true
+	n := New(defaults, map[object.Key]Held{key: h})
+	behind := Change{Key: key, Want: desired.Want{Object: version(key, "6", 1), Retain: true, Seen: "6"}}
+	n.Desire(start, []Change{behind})
+	g.Expect(next(n, start)).To(Equal([]string{"1 put a 6"}))
+
+	// The node holds what the manager has not seen; whether it retains it is not said.
+	newer := holding(version(key, "7", 1)).Holding
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackStale, Held: newer})
+	g.Expect(n.Waits()).To(Equal([]Wait{{Key: key, Version: "7"}}))
+	g.Expect(next(n, start)).To(BeEmpty())
+
+	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "8"}}})
+	g.Expect(next(n, start)).To(Equal([]string{"2 release a uid-a"}), "it is still retained")
+}
+
+func TestRefusalsThatMakeNoSenseBackOff(t *testing.T) {
+	t.Parallel()
+	older := holding(version(numbered(0), "0", 1)).Holding
+	for name, nack := range map[string]Nack{
+		"stale, holding an older version": {Code: NackStale, Held: older},
+		"stale, holding nothing":          {Code: NackStale},
+		"a code of the future":            {Code: 99},
+	} {
+		g := NewWithT(t)
+		n := sent(t, 1)
+		nack.Sequence = 1
+		mustNack(t, n, start, nack)
+		g.Expect(next(n, start)).To(BeEmpty(), name)
+		at, delayed := n.Wake()
+		g.Expect(delayed).To(BeTrue(), name)
+		g.Expect(at).To(Equal(start.Add(time.Second)), name)
+	}
+	for _, code := range []Code{NackReject, NackStale, NackRetry} {
+		g := NewWithT(t)
+		n, keys := fullNode(1)
+		n.Desire(start, []Change{unwanted(keys[0])})
+		g.Expect(next(n, start)).To(HaveLen(1))
+		mustNack(t, n, start, Nack{Sequence: 1, Code: code})
+		g.Expect(next(n, start)).To(BeEmpty(), "a removal, code %d", code)
+		g.Expect(next(n, start.Add(time.Second))).To(HaveLen(1), "a removal, code %d", code)
+	}
+}
+
+func TestAppliedResults(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	o := version(numbered(0), "1", 1)
+	result := Result{Key: o.Key, UID: o.UID, Digest: o.Digest, State: Applied}
+	g.Expect(n.Applied(start, result)).To(BeFalse(), "not before the ack")
+	mustAck(t, n, start, 1)
+	expectProgress(g, n, o.Key, InProgress)
+
+	for name, change := range map[string]func(*Result){
+		"another key":             func(r *Result) { r.Key = named("b") },
+		"another uid":             func(r *Result) { r.UID = "v" },
+		"another content":         func(r *Result) { r.Digest = object.Digest{9} },
+		"a removal":               func(r *Result) { r.Removed = true },
+		"a removal under way":     func(r *Result) { r.State = Removing },
+		"a removal that fails":    func(r *Result) { r.State = RemoveFailed },
+		"of another uid, removed": func(r *Result) { r.UID, r.Removed = "v", true },
+	} {
+		other := result
+		change(&other)
+		g.Expect(n.Applied(start, other)).To(BeFalse(), name)
+		expectProgress(g, n, o.Key, InProgress)
+	}
+
+	failed := result
+	failed.State, failed.Message = ApplyFailed, "no space"
+	g.Expect(n.Applied(start, failed)).To(BeTrue())
+	g.Expect(n.Applied(start.Add(time.Hour), failed)).To(BeTrue())
+	g.Expect(expectProgress(g, n, o.Key, Failing)).To(And(
+		HaveField("Message", "no space"), HaveField("Since", start), HaveField("Reason", FailedToApply)))
+	g.Expect(n.Applied(start, result)).To(BeTrue())
+	expectProgress(g, n, o.Key, InSync)
+}
+
+func TestRemovalResults(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n, keys := fullNode(1)
+	o := version(keys[0], "5", 1)
+	n.Desire(start, []Change{unwanted(o.Key)})
+	g.Expect(next(n, start)).To(HaveLen(1))
+	mustAck(t, n, start, 1)
+	expectProgress(g, n, o.Key, InProgress)
+	g.Expect(n.Applied(start, Result{Key: o.Key, UID: o.UID, Digest: o.Digest, State: Applied})).To(BeFalse(), "too late")
+	g.Expect(n.Applied(start, Result{Key: o.Key, UID: o.UID, State: RemoveFailed, Message: "busy"})).To(BeTrue())
+	g.Expect(expectProgress(g, n, o.Key, Failing)).To(HaveField("Reason", FailedToRemove))
+	g.Expect(n.Applied(start, Result{Key: o.Key, UID: "v", Removed: true})).To(BeFalse())
+	g.Expect(n.Applied(start, Result{Key: o.Key, UID: o.UID, Removed: true})).To(BeTrue())
+	expectProgress(g, n, o.Key, InSync)
+	g.Expect(n.Size()).To(BeZero())
+}
