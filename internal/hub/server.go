@@ -28,6 +28,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
@@ -36,7 +37,7 @@ import (
 // that runs in every replica.
 type Server struct {
 	Hub *Hub
-	// Join serves protocol.JoinPath.
+	// Join serves joinapi.Path.
 	Join http.Handler
 	// Address is what to listen on, such as :10443.
 	Address string
@@ -91,7 +92,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 func (s *Server) server() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+protocol.SyncPath, s.Hub)
-	mux.Handle("POST "+protocol.JoinPath, s.Join)
+	mux.Handle("POST "+joinapi.Path, s.Join)
 	config := s.TLS.Clone()
 	// WebSocket upgrades belong to HTTP/1.1.
 	config.NextProtos = []string{"http/1.1"}

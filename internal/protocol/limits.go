@@ -22,11 +22,8 @@ package protocol
 // Version is the protocol version that this code speaks.
 const Version = 1
 
-// Paths under which a hub serves the protocol.
-const (
-	SyncPath = "/v1/sync"
-	JoinPath = "/v1/join"
-)
+// SyncPath is the path under which a hub serves the protocol.
+const SyncPath = "/v1/sync"
 
 // Subprotocol is the WebSocket subprotocol of SyncPath.
 const Subprotocol = "edgesync.v1"

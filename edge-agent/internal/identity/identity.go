@@ -84,11 +84,6 @@ func (i *Identity) Node() string { return i.node }
 // Hub is the address of the hub, as https://host:port.
 func (i *Identity) Hub() string { return i.hub.String() }
 
-// SyncURL is the address of the hub's WebSocket.
-func (i *Identity) SyncURL() string {
-	return (&url.URL{Scheme: "wss", Host: i.hub.Host, Path: "/v1/sync"}).String()
-}
-
 // NotAfter is when the certificate of the node expires.
 func (i *Identity) NotAfter() time.Time { return i.pair.Leaf.NotAfter }
 

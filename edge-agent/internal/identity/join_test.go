@@ -52,7 +52,6 @@ func TestJoinWritesTheIdentity(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(identity.Node()).To(Equal("edge-1"))
 	g.Expect(identity.Hub()).To(Equal(hub))
-	g.Expect(identity.SyncURL()).To(Equal("wss" + strings.TrimPrefix(hub, "https") + "/v1/sync"))
 	g.Expect(identity.NotAfter()).To(BeTemporally("~", time.Now().Add(time.Hour), time.Minute))
 	entries, err := os.ReadDir(o.StateDir)
 	g.Expect(err).NotTo(HaveOccurred())

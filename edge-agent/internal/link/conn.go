@@ -25,11 +25,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
@@ -108,28 +108,12 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 
 // syncURL makes the address of the sync endpoint from the hub's https URL.
 func syncURL(base string) (string, error) {
-	target, err := ParseHubURL(base)
+	target, err := joinapi.ParseHub(base)
 	if err != nil {
 		return "", err
 	}
 	target.Scheme = "wss"
 	return target.JoinPath(protocol.SyncPath).String(), nil
-}
-
-// ParseHubURL parses the address of a hub: https://host[:port], with nothing after it.
-func ParseHubURL(address string) (*url.URL, error) {
-	target, err := url.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("the hub's address: %w", err)
-	}
-	bare := url.URL{Scheme: target.Scheme, Host: target.Host}
-	if target.Scheme != "https" || target.Hostname() == "" || (target.Path != "" && target.Path != "/") {
-		return nil, fmt.Errorf("the hub's address %q is not of the form https://host:port", address)
-	}
-	if target.User != nil || target.RawQuery != "" || target.Fragment != "" {
-		return nil, fmt.Errorf("the hub's address %q is not of the form https://host:port", bare.String())
-	}
-	return &bare, nil
 }
 
 // read returns the payload of the next frame. It is valid until the next call.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
@@ -84,7 +85,7 @@ func (s *session) control(message *pb.HubMessage) error {
 
 // usable is a redirect if it is the address of a hub, and otherwise none.
 func usable(redirect string) string {
-	if _, err := ParseHubURL(redirect); err != nil {
+	if _, err := joinapi.ParseHub(redirect); err != nil {
 		return ""
 	}
 	return redirect

@@ -134,32 +134,3 @@ func TestHeartbeatIsBounded(t *testing.T) {
 	g.Expect(heartbeat(1)).To(Equal(time.Second))
 	g.Expect(heartbeat(1 << 31)).To(Equal(maxHeartbeat))
 }
-
-func TestParseHubURL(t *testing.T) {
-	t.Parallel()
-	for address, valid := range map[string]bool{
-		"https://hub.example:8443":   true,
-		"https://hub.example":        true,
-		"https://hub.example/":       true,
-		"https://[2001:db8::1]:8443": true,
-		"http://hub.example":         false,
-		"wss://hub.example":          false,
-		"hub.example:8443":           false,
-		"https://":                   false,
-		"https://hub.example/sync":   false,
-		"https://user@hub.example":   false,
-		"https://hub.example?x=1":    false,
-		"https://hub.example#x":      false,
-		"https://hub.example:port":   false,
-	} {
-		t.Run(address, func(t *testing.T) {
-			t.Parallel()
-			_, err := ParseHubURL(address)
-			if valid {
-				NewWithT(t).Expect(err).NotTo(HaveOccurred())
-			} else {
-				NewWithT(t).Expect(err).To(HaveOccurred())
-			}
-		})
-	}
-}
