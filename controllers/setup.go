@@ -96,12 +96,12 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	o.Trigger.connect(o.Index)
 	recorder := mgr.GetEventRecorder("edgesync-manager")
 	syncs := &syncReconciler{
-		Options: o, client: mgr.GetClient(), recorder: recorder, dirty: o.Trigger.syncs,
+		Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder, dirty: o.Trigger.syncs,
 		newObject: func() client.Object { return &syncv1alpha1.ObjectSync{} },
 		memories:  map[desired.SourceID]*syncMemory{},
 	}
 	clusterSyncs := &syncReconciler{
-		Options: o, client: mgr.GetClient(), recorder: recorder, dirty: o.Trigger.clusterSyncs,
+		Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder, dirty: o.Trigger.clusterSyncs,
 		newObject: func() client.Object { return &syncv1alpha1.ClusterObjectSync{} },
 		memories:  map[desired.SourceID]*syncMemory{},
 	}

@@ -22,12 +22,16 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 )
+
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 
 // reconcileDelete has the connected nodes remove what nothing else wants there, and
 // then lets the sync go: see docs/adr/0003-finalizer-never-hangs.md.
@@ -38,6 +42,10 @@ func (r *syncReconciler) reconcileDelete(ctx context.Context, s *syncScope) (ctr
 	}
 	if r.surveying(s) {
 		return ctrl.Result{RequeueAfter: r.timing.statusInterval}, nil
+	}
+	var err error
+	if s.namespaceGoes, err = r.namespaceGoes(ctx, s.sync.GetNamespace()); err != nil {
+		return ctrl.Result{}, fmt.Errorf("read the namespace: %w", err)
 	}
 	r.setSource(s, phaseDeleting)
 	left, observation := r.observe(s)
@@ -52,12 +60,24 @@ func (r *syncReconciler) reconcileDelete(ctx context.Context, s *syncScope) (ctr
 		}
 		return result, err
 	}
-	err := r.patchFinalizer(ctx, s, controllerutil.RemoveFinalizer)
+	err = r.patchFinalizer(ctx, s, controllerutil.RemoveFinalizer)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return ctrl.Result{}, fmt.Errorf("remove the finalizer: %w", err)
 	}
 	r.forget(s.sync.id())
 	return ctrl.Result{}, nil
+}
+
+// namespaceGoes reports whether a namespace is being deleted. Then its objects are
+// deleted as well, each on its own, which needs no approval: whether they or the sync go
+// first is chance, and is not to decide whether the namespace waits.
+func (r *syncReconciler) namespaceGoes(ctx context.Context, name string) (bool, error) {
+	if name == "" {
+		return false, nil
+	}
+	var namespace corev1.Namespace
+	err := r.live.Get(ctx, client.ObjectKey{Name: name}, &namespace)
+	return !namespace.DeletionTimestamp.IsZero(), client.IgnoreNotFound(err)
 }
 
 // surveying reports whether it is still to be found out what the sync has delivered.

@@ -21,6 +21,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
@@ -104,6 +105,17 @@ var _ = Describe("An ObjectSync that is deleted", func() {
 		r.fleet.is(node, delivery.InProgress, key)
 		Eventually(synced(ctx, sync)).Should(Equal("False Deleting"))
 		Expect(stalled(ctx, sync)(NewGomega(Fail))).To(BeEmpty())
+		r.fleet.is(node, delivery.InSync, key)
+		Eventually(exists).WithArguments(ctx, sync).Should(BeFalse())
+	})
+
+	It("needs no approval when its namespace is deleted with all that is in it", func(ctx SpecContext) {
+		key := configMapKey(ns, "settings")
+		r.fleet.is(node, delivery.HeldBack, key)
+		Expect(admin.Delete(ctx, sync)).To(Succeed())
+		Eventually(stalled(ctx, sync)).Should(Equal("True DeletesHeldBack"))
+		Expect(admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})).To(Succeed())
+		Eventually(func() bool { return r.index.Lookup(node, key).Approved }).Should(BeTrue())
 		r.fleet.is(node, delivery.InSync, key)
 		Eventually(exists).WithArguments(ctx, sync).Should(BeFalse())
 	})

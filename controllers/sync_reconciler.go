@@ -47,7 +47,9 @@ import (
 // of each in the index, and sums up in status what the nodes have made of it.
 type syncReconciler struct {
 	Options
-	client   client.Client
+	client client.Client
+	// live reads past the cache.
+	live     client.Reader
 	recorder events.EventRecorder
 	// newObject makes an object of the kind that this reconciler is for.
 	newObject func() client.Object
@@ -79,6 +81,8 @@ type syncScope struct {
 	memory *syncMemory
 	// problem is one with a selector.
 	problem *watch.Problem
+	// namespaceGoes says that the namespace is being deleted with all that is in it.
+	namespaceGoes bool
 }
 
 func (r *syncReconciler) setupWithManager(mgr ctrl.Manager, name string) error {
@@ -161,6 +165,7 @@ func (r *syncReconciler) setSource(s *syncScope, phase sourcePhase) {
 	source, problem := s.sync.source()
 	s.problem = problem
 	version := s.sync.sourceVersion(phase)
+	version.approveDeletes = version.approveDeletes || s.namespaceGoes
 	if s.memory.source == version {
 		return
 	}
@@ -169,6 +174,7 @@ func (r *syncReconciler) setSource(s *syncScope, phase sourcePhase) {
 	}
 	source.Suspend = source.Suspend || phase == phaseSurvey
 	source.Deleting = phase == phaseDeleting
+	source.ApproveDeletes = version.approveDeletes
 	r.Index.SetSource(source)
 	r.Watches.Use(source.ID, source.Kind)
 	s.memory.source = version

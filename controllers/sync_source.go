@@ -99,9 +99,8 @@ func (s syncObject) refKey() (object.Key, bool) {
 func (s syncObject) source() (desired.Source, *watch.Problem) {
 	source := desired.Source{
 		ID: s.id(), Kind: s.gvk(), NodeName: s.spec.NodeName,
-		Retain:         s.spec.DeletionPolicy == syncv1alpha1.DeletionPolicyRetain,
-		Suspend:        s.spec.Suspend,
-		ApproveDeletes: s.approvesDeletes(),
+		Retain:  s.spec.DeletionPolicy == syncv1alpha1.DeletionPolicyRetain,
+		Suspend: s.spec.Suspend,
 	}
 	var problem *watch.Problem
 	selector := func(field string, spec *metav1.LabelSelector) labels.Selector {
