@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -152,7 +153,11 @@ func (t *tokenCommand) createToken(cmd *cobra.Command, template enroll.Token, hu
 	if err != nil {
 		return nil, err
 	}
-	ca, err := castore.Ensure(cmd.Context(), tokens.Client, t.namespace, time.Now())
+	ca, err := castore.Load(cmd.Context(), tokens.Client, t.namespace, time.Now())
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("the manager makes its CA when it first starts, but there is none in namespace %s: "+
+			"start the manager, or name its namespace with --namespace: %w", t.namespace, err)
+	}
 	if err != nil {
 		return nil, err
 	}

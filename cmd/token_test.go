@@ -45,25 +45,37 @@ func runToken(t *testing.T, c client.Client, args ...string) (string, error) {
 	return out.String(), err
 }
 
+// newFakeClient makes a client of an API server without anything.
 func newFakeClient() client.Client {
 	return fake.NewClientBuilder().
 		WithIndex(&corev1.Secret{}, "type", func(o client.Object) []string { return []string{string(o.(*corev1.Secret).Type)} }).
 		Build()
 }
 
+// newClientWithCA is a client of an API server where managers of the namespaces have started.
+func newClientWithCA(t *testing.T, namespaces ...string) client.Client {
+	t.Helper()
+	c := newFakeClient()
+	for _, namespace := range namespaces {
+		_, err := castore.Ensure(t.Context(), c, namespace, time.Now())
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	}
+	return c
+}
+
 func TestTokenCreate(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	c := newFakeClient()
+	c := newClientWithCA(t, installNamespace)
 
 	out, err := runToken(t, c, "create", "--hub", "https://hub:8443", "--node", "edge-1", "--ttl", "1h", "-o", "json")
 
 	g.Expect(err).NotTo(HaveOccurred())
 	var created createdToken
 	g.Expect(json.Unmarshal([]byte(out), &created)).To(Succeed())
-	ca, err := castore.Ensure(t.Context(), c, installNamespace, time.Now())
+	ca, err := castore.Load(t.Context(), c, installNamespace, time.Now())
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(created.CAHash).To(Equal(ca.Hash()), "the CA was made, for the manager to find")
+	g.Expect(created.CAHash).To(Equal(ca.Hash()))
 	g.Expect(created.Token).To(HavePrefix(created.ID + "."))
 	g.Expect(created.Expires).To(BeTemporally("~", time.Now().Add(time.Hour), time.Minute))
 	g.Expect(created.Command).To(Equal("edge-agent join --hub https://hub:8443 --token " + created.Token + " --ca-hash " + created.CAHash + " --node edge-1"))
@@ -72,6 +84,18 @@ func TestTokenCreate(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(out).To(And(ContainSubstring("edge-agent join --hub "+hubPlaceholder), ContainSubstring("Replace "+hubPlaceholder)))
 	g.Expect(out).To(ContainSubstring("--ca-hash " + created.CAHash))
+}
+
+// A CA that the manager does not have would make a token that no hub takes.
+func TestTokenCreateWithoutAManager(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	c := newClientWithCA(t, installNamespace)
+	_, err := runToken(t, c, "create", "-n", "elsewhere")
+	g.Expect(err).To(MatchError(And(ContainSubstring("namespace elsewhere"), ContainSubstring("--namespace"))))
+	secrets := &corev1.SecretList{}
+	g.Expect(c.List(t.Context(), secrets, client.InNamespace("elsewhere"))).To(Succeed())
+	g.Expect(secrets.Items).To(BeEmpty())
 }
 
 func TestTokenCreateRefuses(t *testing.T) {
@@ -103,7 +127,7 @@ func TestTokenCreateRefuses(t *testing.T) {
 func TestTokenList(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	c := newFakeClient()
+	c := newClientWithCA(t, installNamespace, "elsewhere")
 	for _, args := range []string{
 		"create --node edge-1 --rejoin --ttl 90m",
 		"create --node-prefix shop- --uses 20 --label region=eu --label app=till --ttl 48h",
@@ -140,7 +164,7 @@ func TestTokenList(t *testing.T) {
 func TestTokenRevoke(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	c := newFakeClient()
+	c := newClientWithCA(t, installNamespace)
 	out, err := runToken(t, c, "create", "-o", "json")
 	g.Expect(err).NotTo(HaveOccurred())
 	var created createdToken

@@ -44,7 +44,7 @@ const SecretName = "edgesync-ca"
 // It needs the rights to get and create Secrets in the namespace. The client should
 // read from the API server and not from a cache.
 func Ensure(ctx context.Context, c client.Client, namespace string, now time.Time) (*pki.CA, error) {
-	ca, err := load(ctx, c, namespace, now)
+	ca, err := Load(ctx, c, namespace, now)
 	if !apierrors.IsNotFound(err) {
 		return ca, err
 	}
@@ -58,7 +58,7 @@ func Ensure(ctx context.Context, c client.Client, namespace string, now time.Tim
 	}
 	err = c.Create(ctx, secret)
 	if apierrors.IsAlreadyExists(err) {
-		return load(ctx, c, namespace, now)
+		return Load(ctx, c, namespace, now)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create the CA Secret %s/%s: %w", namespace, SecretName, err)
@@ -66,7 +66,9 @@ func Ensure(ctx context.Context, c client.Client, namespace string, now time.Tim
 	return ca, nil
 }
 
-func load(ctx context.Context, c client.Client, namespace string, now time.Time) (*pki.CA, error) {
+// Load loads the CA from its Secret; apierrors.IsNotFound applies to its error if
+// there is none. It needs the right to get Secrets in the namespace.
+func Load(ctx context.Context, c client.Client, namespace string, now time.Time) (*pki.CA, error) {
 	secret := &corev1.Secret{}
 	key := client.ObjectKey{Namespace: namespace, Name: SecretName}
 	if err := c.Get(ctx, key, secret); err != nil {
