@@ -68,7 +68,7 @@ var _ = Describe("A watch", func() {
 		By("taking a deletion as of its own resource version")
 		Expect(admin.Delete(ctx, first)).To(Succeed())
 		Eventually(func() map[string]string { return r.versions(id) }).ShouldNot(HaveKey("first"))
-		Expect(object.Older(second.ResourceVersion, r.seen(id, configMaps))).To(BeTrue())
+		Expect(object.Older(first.ResourceVersion, r.seen(id, configMaps))).To(BeTrue())
 	})
 
 	It("offers labels to selectors", func(ctx SpecContext) {
@@ -126,7 +126,9 @@ var _ = Describe("The use of a kind", func() {
 		r.Release(one)
 		Expect(r.versions(two)).To(HaveKey("object"))
 		Expect(r.State(one)).To(BeZero())
+		running := r.snapshot()[0]
 		r.Release(two)
+		Expect(running.done).To(BeClosed(), "nothing may write into the table any longer")
 		Expect(r.snapshot()).To(BeEmpty())
 		view, _ := r.index.View(two)
 		Expect(view.Listed).To(BeFalse())
@@ -243,14 +245,18 @@ var _ = Describe("A kind that cannot be watched", func() {
 		gvk := schema.GroupVersionKind{Group: group, Version: "v1", Kind: "Widget"}
 		crd := widgets(group, apiextensionsv1.NamespaceScoped)
 		Expect(admin.Create(ctx, crd)).To(Succeed())
-		r, id := newRig(env.Config), desired.SourceID{Name: "cluster"}
-		r.use(id, gvk)
-		Eventually(func() string { return r.reason(id) }).Should(Equal(syncv1alpha1.ReasonWrongScope))
+		r, cluster, namespaced := newRig(env.Config), desired.SourceID{Name: "cluster"}, desired.SourceID{Namespace: "default", Name: "n"}
+		r.use(cluster, gvk)
+		Eventually(func() string { return r.reason(cluster) }).Should(Equal(syncv1alpha1.ReasonWrongScope))
+		r.use(namespaced, gvk)
+		Eventually(func() map[string]string { return r.versions(namespaced) }).ShouldNot(BeNil())
+
 		Expect(admin.Delete(ctx, crd)).To(Succeed())
-		Eventually(func() string { return r.reason(id) }).Should(Equal(syncv1alpha1.ReasonKindUnknown))
+		Eventually(func() string { return r.reason(cluster) }).Should(Equal(syncv1alpha1.ReasonKindUnknown))
 		Eventually(func() error { return admin.Create(ctx, widgets(group, apiextensionsv1.ClusterScoped)) }).Should(Succeed())
-		Eventually(func() map[string]string { return r.versions(id) }).ShouldNot(BeNil())
-		Expect(r.reason(id)).To(BeEmpty())
+		Eventually(func() string { return r.reason(cluster) }).Should(BeEmpty())
+		Expect(r.versions(cluster)).NotTo(BeNil())
+		Expect(r.reason(namespaced)).To(Equal(syncv1alpha1.ReasonWrongScope))
 	})
 
 	It("fails for another cause: says so when it lasts, and recovers", func(ctx SpecContext) {
