@@ -43,8 +43,8 @@ type Options struct {
 	// FirstRetry is how long after a failure the next attempt is made, half a second
 	// by default; MaxRetry is where doubling it ends, two minutes by default.
 	FirstRetry, MaxRetry time.Duration
-	// Timeout bounds one call of a target; 10 seconds by default. Work of later ranks
-	// may have to wait that long for a target that does not answer.
+	// Timeout bounds one call of a target; 10 seconds by default. Where a target does not
+	// answer, work of later ranks waits for the first attempts of the earlier ones.
 	Timeout time.Duration
 	// OnResults, if set, is told what the store has just recorded. It is called from
 	// one goroutine, in order, and must not wait: nothing is recorded meanwhile.
@@ -85,7 +85,7 @@ type Result struct {
 
 // Engine keeps the targets as the store says. It applies in the order of ranks and
 // removes in the opposite order, many records of one rank at a time and one key never
-// twice at a time.
+// twice at a time. What has failed waits for nobody, and keeps nobody waiting.
 type Engine struct {
 	store   *store.Store
 	routes  []Route

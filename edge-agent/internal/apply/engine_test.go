@@ -477,6 +477,38 @@ func TestACallThatHangsIsCutShort(t *testing.T) {
 	})
 }
 
+// One target does not answer for any of very many objects.
+func TestATargetThatHangsDoesNotStarveTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung, files := newFakeTarget(t, "cluster"), newFakeTarget(t, "files")
+		hung.took = 365 * 24 * time.Hour
+		b := newBench(t, openStore(t), Options{})
+		b.engine.routes = []Route{
+			{Target: hung, Match: Match{Kinds: []string{"ConfigMap"}}},
+			{Target: files, Match: Match{Kinds: []string{"Deployment.apps"}}},
+		}
+		b.run()
+		defer b.stop()
+		var ops []store.Op
+		for i := range 300 {
+			ops = append(ops, putOp(record(object.Key{Kind: "ConfigMap", Namespace: "shop", Name: fmt.Sprint(i)}, "uid", "1")))
+		}
+		b.commit(append(ops, putOp(record(deploymentKey, "uid", "1")))...)
+		wait(time.Hour) // more than the first attempts take
+		b.Expect(b.state(deploymentKey)).To(Equal(store.Applied))
+
+		b.commit(putOp(record(deploymentKey, "uid", "2")))
+		b.Expect(b.state(deploymentKey)).To(Equal(store.Applied), "there is a worker left")
+		files.change(func() { clear(files.held) })
+		wait(2 * time.Minute)
+		b.Expect(files.held).To(HaveKey(deploymentKey), "what others change is repaired")
+
+		hung.change(func() { hung.took = 0 })
+		wait(5 * time.Minute)
+		b.Expect(hung.held).To(HaveLen(300))
+	})
+}
+
 func TestNothingIsKeptOfAnObjectThatWasReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := newFakeTarget(t, "files")

@@ -26,29 +26,34 @@ import (
 // stage is the place of a piece of work in the order of work.
 type stage int
 
-// Stages: what others need is applied first, then what is no longer needed is
-// removed the other way round, and what is applied already is checked when there is
-// nothing else to do.
+// Stages: what others need is applied first, then what is no longer needed is removed
+// the other way round. Another attempt at what has failed comes after all that, whatever
+// its rank: a target that does not answer must not keep the others waiting for ever. What
+// is applied already is checked when there is nothing else to do.
 const (
 	firstRemoval = stage(object.Ranks)
-	stageCheck   = firstRemoval + stage(object.Ranks)
+	stageRetry   = firstRemoval + stage(object.Ranks)
+	stageCheck   = stageRetry + 1
 	stages       = stageCheck + 1
 )
 
-// maxChecks bounds the checks at one time: they shall not keep new work waiting.
-const maxChecks = 1
+// maxRetries and maxChecks bound those at one time: they shall leave workers to new work.
+const (
+	maxRetries = 8
+	maxChecks  = 1
+)
 
 func stageOf(key object.Key, state store.State) stage {
 	rank := stage(object.RankOf(key.GroupKind()))
 	if state.Tombstone() {
-		return stageCheck - 1 - rank
+		return stageRetry - 1 - rank
 	}
 	return rank
 }
 
 // queue holds every key at most once, whatever the number of its changes. It hands
 // out no key that is being worked on, and no key of a stage as long as an earlier
-// stage is being worked on. It is not safe for concurrent use.
+// stage, other than that of retries, is being worked on. It is not safe for concurrent use.
 type queue struct {
 	items   map[object.Key]*queueItem
 	waiting [stages]list.List // of object.Key
@@ -68,7 +73,11 @@ func newQueue() *queue {
 	return &queue{items: make(map[object.Key]*queueItem)}
 }
 
-// add queues a key. A check of a key that waits, or is being worked on, is not needed.
+// waits reports whether the key will be handed out, or handed out again.
+func (i *queueItem) waits() bool { return i.waiting != nil || i.again }
+
+// add queues a key. A check of a key that waits, or is being worked on, is not needed,
+// and neither is a retry of one that waits for its turn anyway.
 func (q *queue) add(key object.Key, s stage) {
 	item := q.items[key]
 	switch {
@@ -77,6 +86,7 @@ func (q *queue) add(key object.Key, s stage) {
 		q.items[key] = item
 		q.push(key, item, s)
 	case s == stageCheck:
+	case s == stageRetry && item.waits() && item.stage < stageRetry:
 	case item.running:
 		item.again, item.stage = true, s
 	case item.stage != s:
@@ -93,22 +103,22 @@ func (q *queue) push(key object.Key, item *queueItem, s stage) {
 // next hands out the key that has waited longest in the first stage, if it may start now.
 func (q *queue) next() (key object.Key, s stage, ok bool) {
 	for s := range stages {
-		first := q.waiting[s].Front()
-		if first != nil {
-			if s == stageCheck && q.running[s] >= maxChecks {
-				break
-			}
+		if first := q.waiting[s].Front(); first != nil && !q.full(s) {
 			key := q.waiting[s].Remove(first).(object.Key)
 			item := q.items[key]
 			item.waiting, item.running, item.runningStage = nil, true, s
 			q.running[s]++
 			return key, s, true
 		}
-		if q.running[s] > 0 {
+		if s != stageRetry && q.running[s] > 0 {
 			break
 		}
 	}
 	return object.Key{}, 0, false
+}
+
+func (q *queue) full(s stage) bool {
+	return s == stageRetry && q.running[s] >= maxRetries || s == stageCheck && q.running[s] >= maxChecks
 }
 
 // done takes a key back that next handed out.

@@ -55,7 +55,7 @@ func TestStageOf(t *testing.T) {
 		g.Expect(s).To(BeNumerically(">", last), "%v %v", step.key, step.state)
 		last = s
 	}
-	g.Expect(stageCheck).To(BeNumerically(">", last))
+	g.Expect(stageRetry).To(BeNumerically(">", last))
 }
 
 // queueStep is a call of the queue, and what it is to answer.
@@ -123,6 +123,29 @@ func TestQueue(t *testing.T) {
 			expectNext(deploymentKey, workload), expectNone,
 			done(deploymentKey), expectNext(configMapKey, stageCheck), expectNone,
 			done(configMapKey), expectNext(secretKey, stageCheck),
+		},
+		"another attempt comes last, whatever its rank, and holds up nothing": {
+			add(namespaceKey, stageRetry), add(configMapKey, stageCheck), add(deploymentKey, workload),
+			expectNext(deploymentKey, workload), expectNone,
+			done(deploymentKey), expectNext(namespaceKey, stageRetry), expectNext(configMapKey, stageCheck),
+			add(secretKey, referred), expectNext(secretKey, referred),
+		},
+		"a retry is not needed for what waits": {
+			add(configMapKey, referred), add(configMapKey, stageRetry), expectNext(configMapKey, referred),
+			add(configMapKey, removal), add(configMapKey, stageRetry), done(configMapKey),
+			expectNext(configMapKey, removal), done(configMapKey), expectNone,
+		},
+		"a retry that falls due while the key is worked on is not lost": {
+			add(configMapKey, referred), expectNext(configMapKey, referred), add(configMapKey, stageRetry),
+			done(configMapKey), expectNext(configMapKey, stageRetry),
+		},
+		"new work takes the place of a retry": {
+			add(configMapKey, stageRetry), add(configMapKey, referred), expectNext(configMapKey, referred),
+			done(configMapKey), expectNone,
+		},
+		"a retry takes the place of a check": {
+			add(configMapKey, stageCheck), add(configMapKey, stageRetry), expectNext(configMapKey, stageRetry),
+			done(configMapKey), expectNone,
 		},
 		"work does not wait for a check": {
 			add(configMapKey, stageCheck), expectNext(configMapKey, stageCheck),

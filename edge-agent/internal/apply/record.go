@@ -25,7 +25,6 @@ const maxBatch = 256
 type finished struct {
 	result   Result
 	revision uint64
-	stage    stage
 }
 
 // record writes results to the store until e.results is closed. What comes while
@@ -64,7 +63,7 @@ func (e *Engine) recordBatch(batch []finished) {
 	if err := e.store.SetStates(changes); err != nil {
 		e.options.Logger.Error(err, "Cannot record what was applied; it will be applied again")
 		for _, f := range batch {
-			e.retryLater(f.result.Key, f.stage)
+			e.retryLater(f.result.Key)
 		}
 		return
 	}

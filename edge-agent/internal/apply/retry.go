@@ -41,7 +41,7 @@ func delay(first, most time.Duration, attempts int) time.Duration {
 
 // retryLater has the key worked on again after a while, and returns how many
 // attempts in a row were in vain.
-func (e *Engine) retryLater(key object.Key, s stage) (attempts int) {
+func (e *Engine) retryLater(key object.Key) (attempts int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.retries[key]
@@ -55,7 +55,7 @@ func (e *Engine) retryLater(key object.Key, s stage) (attempts int) {
 	r.timer = time.AfterFunc(delay(e.options.FirstRetry, e.options.MaxRetry, r.attempts), func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.add(key, s)
+		e.add(key, stageRetry)
 	})
 	return r.attempts
 }

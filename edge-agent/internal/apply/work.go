@@ -92,12 +92,11 @@ func (e *Engine) process(ctx context.Context, key object.Key, s stage) error {
 // finish decides about another attempt, and passes on what is news.
 func (e *Engine) finish(entry *store.Entry, err error) {
 	result := resultOf(entry, err)
-	s := stageOf(entry.Key, entry.State)
 	again := false
 	if err == nil || errors.Is(err, ErrInvalid) {
 		e.stopRetrying(entry.Key)
 	} else {
-		again = e.retryLater(entry.Key, s) > 1
+		again = e.retryLater(entry.Key) > 1
 	}
 	if again && result.State == entry.State && result.Message == entry.Message {
 		return
@@ -105,7 +104,7 @@ func (e *Engine) finish(entry *store.Entry, err error) {
 	if err != nil {
 		e.options.Logger.Info("Not applied", "object", entry.Key.String(), "state", result.State.String(), "reason", result.Message)
 	}
-	e.results <- finished{result: result, revision: entry.Revision, stage: s}
+	e.results <- finished{result: result, revision: entry.Revision}
 }
 
 func resultOf(entry *store.Entry, err error) Result {
