@@ -110,9 +110,7 @@ func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the manager: %w", err)
 	}
-	return mgr, errors.Join(
-		mgr.AddHealthzCheck("ping", healthz.Ping),
-		mgr.AddReadyzCheck("ping", healthz.Ping))
+	return mgr, mgr.AddHealthzCheck("ping", healthz.Ping)
 }
 
 // addComponents adds the reconcilers and the hub, and brings them together.
@@ -154,7 +152,22 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	}); err != nil {
 		return err
 	}
-	return errors.Join(mgr.Add(watches), mgr.Add(newServer(mgr, o, nodes, direct, ca, serving, primed)))
+	return errors.Join(
+		mgr.Add(watches),
+		mgr.Add(newServer(mgr, o, nodes, direct, ca, serving, primed)),
+		mgr.AddReadyzCheck("hub", readyOnce(primed)))
+}
+
+// readyOnce passes once nodes are served. A replica that waits to lead does not serve them.
+func readyOnce(primed <-chan struct{}) healthz.Checker {
+	return func(*http.Request) error {
+		select {
+		case <-primed:
+			return nil
+		default:
+			return errors.New("what nodes should hold has not been worked out yet, or another replica leads")
+		}
+	}
 }
 
 // fleet is the hub as the reconcilers want it.

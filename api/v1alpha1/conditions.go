@@ -34,7 +34,8 @@ const (
 	ConditionConnected = "Connected"
 )
 
-// Reasons of ConditionSynced.
+// Reasons of ConditionSynced. While ConditionStalled is True, its reason is that of
+// ConditionSynced as well, so that one column shows it.
 const (
 	// ReasonSynced: everything is stored and applied.
 	ReasonSynced = "Synced"

@@ -18,6 +18,8 @@ package hub
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -195,16 +197,24 @@ func (s *session) run() (reason string) {
 // closeNormal ends a session that the node has left.
 const closeNormal = 1000
 
-// state is false until the session has begun.
+// state is false until the session has begun. What has not been looked up since the
+// index told of it is pending.
 func (s *session) state() (NodeState, bool) {
+	unabsorbed := s.unabsorbedKeys()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.node == nil {
 		return NodeState{}, false
 	}
+	summary := s.node.Summary()
+	for _, key := range unabsorbed {
+		if progress, _ := s.node.Progress(key); progress == delivery.InSync {
+			summary.Pending++
+		}
+	}
 	return NodeState{
 		SessionID: s.id, ConnectedTime: s.connected, RemoteAddress: s.address,
-		AgentVersion: s.agentVersion, BootID: s.bootID, Summary: s.node.Summary(),
+		AgentVersion: s.agentVersion, BootID: s.bootID, Summary: summary,
 	}, true
 }
 
@@ -243,6 +253,15 @@ func (s *session) unabsorbed(keys []object.Key) bool {
 		}
 	}
 	return false
+}
+
+func (s *session) unabsorbedKeys() []object.Key {
+	s.changed.Lock()
+	defer s.changed.Unlock()
+	keys := make(map[object.Key]bool, len(s.changed.keys)+len(s.changed.absorbing))
+	maps.Copy(keys, s.changed.keys)
+	maps.Copy(keys, s.changed.absorbing)
+	return slices.Collect(maps.Keys(keys))
 }
 
 var _ desired.Sink = (*session)(nil)
