@@ -133,5 +133,9 @@ func lock(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		// A child that is just being started still has the file, and its lock, open.
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }
