@@ -100,6 +100,11 @@ func (e *entry) wants(h object.Holding) bool {
 // behind reports whether the manager's view of the kind is older than what the node
 // holds: then what looks like a step back may be the manager's lag.
 func (e *entry) behind() bool {
-	return !e.held.Foreign && !e.want.Rewound && e.want.Seen != "" &&
-		object.Older(e.want.Seen, e.held.Version)
+	return !e.held.Foreign && !e.rewound() && e.want.Seen != "" && object.Older(e.want.Seen, e.held.Version)
+}
+
+// rewound reports whether the API server is known not to have what the node holds. What
+// was found out about an earlier version says nothing about a later one.
+func (e *entry) rewound() bool {
+	return e.want.Rewound && e.awaits == e.held.Version
 }

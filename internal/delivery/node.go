@@ -150,6 +150,8 @@ type entry struct {
 	refused  object.Holding
 	retryAt  time.Time
 	attempts int
+	// awaits is the held version for which the entry has waited last.
+	awaits string
 }
 
 // removal is where an unwanted object stands with the mass-delete guard.
@@ -240,7 +242,7 @@ func (n *Node) reconsider(now time.Time, e *entry) {
 			len(e.want.Object.Payload), n.config.MaxObjectBytes))
 	case wait:
 		if n.waiting[e.key] == nil {
-			n.waiting[e.key] = e
+			n.waiting[e.key], e.awaits = e, e.held.Version
 			n.awaited = append(n.awaited, Wait{Key: e.key, Version: e.held.Version})
 		}
 	default:

@@ -268,6 +268,17 @@ func TestForceOnceTheStepBackIsReal(t *testing.T) {
 	change.Want.Rewound = true
 	n.Desire(start, []Change{change})
 	g.Expect(next(n, start)).To(Equal([]string{"1 put a 750 force"}))
+	mustAck(t, n, start, 1)
+
+	// From here on lag is lag again.
+	newer := Change{Key: key, Want: desired.Want{Object: version(key, "770", 1), Seen: "770", Rewound: true}}
+	n.Desire(start, []Change{newer})
+	g.Expect(next(n, start)).To(Equal([]string{"2 put a 770"}))
+	mustAck(t, n, start, 2)
+	n.Waits()
+	n.Desire(start, []Change{change})
+	g.Expect(next(n, start)).To(BeEmpty())
+	g.Expect(n.Waits()).To(Equal([]Wait{{Key: key, Version: "770"}}))
 }
 
 func TestBeforeItIsToldANodeIsLeftAlone(t *testing.T) {
