@@ -267,7 +267,7 @@ func (x *Index) table(gvk schema.GroupVersionKind) *Table {
 		waiters: map[waiterID]*waiter{},
 	}
 	x.tables[gvk] = t
-	same := append(x.byKind[gvk.GroupKind()], t)
+	same := slices.Concat(x.byKind[gvk.GroupKind()], []*Table{t})
 	slices.SortFunc(same, func(a, b *Table) int {
 		return version.CompareKubeAwareVersionStrings(b.kind.Version, a.kind.Version)
 	})

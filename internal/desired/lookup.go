@@ -141,7 +141,8 @@ type waiter struct {
 
 // Await asks that the node's sink be told of the key once the kind is known up to
 // the resource version that the node holds, or the API server is known not to have
-// come so far: see Rewind.
+// come so far (see Rewind), or the watch of the kind ends. If nothing lags, it is told
+// at once.
 func (x *Index) Await(name string, key object.Key, version string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

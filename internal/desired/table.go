@@ -155,9 +155,9 @@ func (t *Table) upsert(in Item, touched bulk) {
 }
 
 // unchanged: a new version of the same content and labels is news to no node.
-func unchanged(old, new Item) bool {
-	return old.Object.UID == new.Object.UID && old.Object.Digest == new.Object.Digest &&
-		maps.Equal(old.Labels, new.Labels)
+func unchanged(before, after Item) bool {
+	return before.Object.UID == after.Object.UID && before.Object.Digest == after.Object.Digest &&
+		maps.Equal(before.Labels, after.Labels)
 }
 
 func (t *Table) remove(key object.Key, touched bulk) {

@@ -66,7 +66,7 @@ func TestOlder(t *testing.T) {
 func TestComparable(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]bool{
-		"1": true, "18446744073709551616": true, "": false, "0": false, "07": false, "abc": false, "1 ": false,
+		"1": true, "18446744073709551616": true, "": false, "0": false, "07": false, "abc": false, "1.0": false,
 	} {
 		if Comparable(version) != want {
 			t.Errorf("Comparable(%q) is not %t", version, want)

@@ -175,8 +175,7 @@ func TestHelloLimits(t *testing.T) {
 
 func TestKeyLimits(t *testing.T) {
 	t.Parallel()
-	good := func() *pb.InventoryEntry { return goodEntry() }
-	refusedByAll(t, good, func(e *pb.InventoryEntry) error { return decodeAgent(agentInventory(e)) }, []change[*pb.InventoryEntry]{
+	refusedByAll(t, goodEntry, func(e *pb.InventoryEntry) error { return decodeAgent(agentInventory(e)) }, []change[*pb.InventoryEntry]{
 		{"no key", func(e *pb.InventoryEntry) { e.Key = nil }, "without kind or name"},
 		{"no kind", func(e *pb.InventoryEntry) { e.Key.Kind = "" }, "without kind or name"},
 		{"no name", func(e *pb.InventoryEntry) { e.Key.Name = "" }, "without kind or name"},

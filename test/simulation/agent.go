@@ -166,9 +166,9 @@ func (a *agent) declare() {
 }
 
 // answer tells the hub what the store has decided, refusals first.
-func (a *agent) answer() bool {
+func (a *agent) answer() {
 	if a.link == nil || len(a.nacks) == 0 && len(a.ranges) == 0 && a.all == a.told {
-		return false
+		return
 	}
 	a.w.activity++
 	for _, n := range a.nacks {
@@ -176,14 +176,13 @@ func (a *agent) answer() bool {
 	}
 	a.link.sendHub(ack{cumulative: a.all, ranges: a.ranges})
 	a.told, a.nacks, a.ranges = a.all, nil, nil
-	return true
 }
 
 // report sends the results that the hub has not had, never before the answers that
 // they follow.
-func (a *agent) report() bool {
+func (a *agent) report() {
 	if a.link == nil || !a.open || len(a.results) == 0 {
-		return false
+		return
 	}
 	a.answer()
 	a.w.activity++
@@ -193,7 +192,6 @@ func (a *agent) report() bool {
 	}
 	a.results = map[object.Key]delivery.Result{}
 	a.link.sendHub(message)
-	return true
 }
 
 // apply works on one record that is not as it should be; false if there is none.

@@ -147,9 +147,9 @@ func (s *session) begin() {
 }
 
 // absorb looks up what the index has told of, and gives it to the delivery.
-func (s *session) absorb() bool {
+func (s *session) absorb() {
 	if s.node == nil || s.superseded || len(s.changed) == 0 && !s.recheck {
-		return false
+		return
 	}
 	w, index := s.manager.w, s.manager.index
 	w.activity++
@@ -173,7 +173,6 @@ func (s *session) absorb() bool {
 	s.node.Approve(w.now, approval)
 	s.await()
 	s.shadow.checkAbsorbed()
-	return true
 }
 
 func (s *session) await() {
@@ -187,9 +186,9 @@ func (s *session) await() {
 }
 
 // flush sends one frame.
-func (s *session) flush(most, mostBytes int) bool {
+func (s *session) flush(most, mostBytes int) {
 	if s.node == nil || s.superseded {
-		return false
+		return
 	}
 	w := s.manager.w
 	messages := s.node.Next(w.now, most, mostBytes)
@@ -205,7 +204,6 @@ func (s *session) flush(most, mostBytes int) bool {
 	}
 	s.shadow.checkFrame(messages, most, mostBytes)
 	s.await()
-	return len(messages) > 0
 }
 
 // end is the hub noticing that the connection is gone.

@@ -128,22 +128,27 @@ func (w *world) changeSource() {
 		w.edit(edit{id: id})
 		return
 	}
-	s := old
-	switch {
-	case !exists || w.chance(30):
-		s = w.newSource(id)
-	case w.chance(40):
-		s.Suspend = !s.Suspend
-	case w.chance(40):
-		s.Retain = !s.Retain
-	case w.chance(40):
-		w.chooseNodes(&s)
-	case w.chance(30):
-		s.Deleting = true
-	default:
-		s.ApproveDeletes = !s.ApproveDeletes
+	if exists && w.chance(70) {
+		w.changeOneThing(&old)
+		w.setSource(old)
+		return
 	}
-	w.setSource(s)
+	w.setSource(w.newSource(id))
+}
+
+func (w *world) changeOneThing(s *desired.Source) {
+	switch n := w.random.IntN(10); {
+	case n < 4:
+		s.Suspend = !s.Suspend
+	case n < 6:
+		s.Retain = !s.Retain
+	case n < 8:
+		w.chooseNodes(s)
+	case n < 9:
+		s.ApproveDeletes = !s.ApproveDeletes
+	default:
+		s.Deleting = true
+	}
 }
 
 func (w *world) setSource(s desired.Source) {
