@@ -84,29 +84,32 @@ func (l leftovers) any() (left, heldBack bool) {
 }
 
 // leftovers finds what is left, and forgets what is settled. A node that is offline
-// is settled: it is told what to do when it comes back.
-func (c *coverage) leftovers(index *desired.Index, fleet Fleet) leftovers {
+// is settled, unless it is expected back any moment: it is told what to do when it
+// comes back.
+func (c *coverage) leftovers(index *desired.Index, fleet Fleet, expected bool) leftovers {
 	left := leftovers{byNode: map[string]leftover{}}
-	look := func(node string, keys []object.Key) {
+	look := func(node string, keys []object.Key) (settled bool) {
 		on, connected := leftoverOn(node, keys, index, fleet)
 		left.offline = left.offline || !connected
 		if connected && on.progress != delivery.InSync {
 			left.byNode[node] = on
+			return false
 		}
+		return connected || !expected
 	}
 	goneKeys := slices.Collect(maps.Keys(c.goneKeys))
 	if len(goneKeys) > 0 {
+		settled := true
 		for _, node := range c.nodes {
-			look(node, goneKeys)
+			settled = look(node, goneKeys) && settled
 		}
-		if len(left.byNode) == 0 {
+		if settled {
 			clear(c.goneKeys)
 		}
 	}
 	allKeys := slices.Concat(c.keys, goneKeys)
 	for node := range c.goneNodes {
-		look(node, allKeys)
-		if _, has := left.byNode[node]; !has {
+		if look(node, allKeys) {
 			delete(c.goneNodes, node)
 		}
 	}

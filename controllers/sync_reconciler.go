@@ -201,7 +201,9 @@ func (r *syncReconciler) see(s *syncScope) desired.SourceView {
 func (r *syncReconciler) observe(s *syncScope) (leftovers, *syncObservation) {
 	view := r.see(s)
 	keys := s.memory.covered.keys
-	left := s.memory.covered.leftovers(r.Index, r.Fleet)
+	// After a restart of the manager the nodes are about to connect again.
+	expected := time.Now().Before(r.started.Add(r.timing.startGrace))
+	left := s.memory.covered.leftovers(r.Index, r.Fleet, expected)
 	_, heldBack := left.any()
 	state := r.Watches.State(s.sync.id())
 	o := &syncObservation{
