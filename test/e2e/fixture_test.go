@@ -56,6 +56,9 @@ func (f *fixture) remove(ctx SpecContext) {
 		Expect(n.Kill()).To(Succeed())
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, n.edgeNode()))).To(Succeed())
 	}
+	// Before the namespace: an API server that has just been started may not name custom
+	// resources to the namespace controller yet, which then leaves them behind.
+	Expect(client.IgnoreNotFound(admin.DeleteAllOf(ctx, &syncv1alpha1.ObjectSync{}, client.InNamespace(f.namespace)))).To(Succeed())
 	Expect(admin.DeleteAllOf(ctx, &syncv1alpha1.ClusterObjectSync{}, client.MatchingLabels(f.labels()))).To(Succeed())
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}
 	Expect(client.IgnoreNotFound(admin.Delete(ctx, namespace))).To(Succeed())

@@ -188,3 +188,15 @@ func (n *node) fileOf(s selection) string {
 	}
 	return string(text)
 }
+
+// becomes waits until an object's file contains some text.
+func (n *node) becomes(ctx SpecContext, s selection, text string) {
+	GinkgoHelper()
+	Eventually(n.fileOf).WithContext(ctx).WithArguments(s).Should(ContainSubstring(text))
+}
+
+// countFiles counts the files of ConfigMaps, without reading them.
+func (n *node) countFiles() (int, error) {
+	files, err := filepath.Glob(filepath.Join(n.ObjectsDir(), "*", "configmaps", "*.yaml"))
+	return len(files), err
+}

@@ -24,6 +24,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -74,6 +76,10 @@ func (f *fixture) statuses(ctx context.Context) string {
 		&syncv1alpha1.ObjectSyncList{}, &syncv1alpha1.ClusterObjectSyncList{}, &syncv1alpha1.EdgeNodeList{},
 	} {
 		err := admin.List(ctx, list, client.MatchingLabels(f.labels()))
+		Expect(apimeta.EachListItem(list, func(item runtime.Object) error {
+			item.(client.Object).SetManagedFields(nil)
+			return nil
+		})).To(Succeed())
 		data, _ := yaml.Marshal(list)
 		fmt.Fprintln(&text, string(data), err)
 	}

@@ -1,0 +1,88 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/testing/fleet"
+)
+
+var _ = Describe("A node", func() {
+	It("that is revoked is told so, keeps what it has, and may come back", func(ctx SpecContext) {
+		f := newFixture(ctx)
+		n := f.start(ctx, "a")
+		settings := f.configMap("settings", "old")
+		create(ctx, settings, f.sync("all", f.configMaps()))
+		n.becomesMirrorOf(ctx, f.configMaps())
+
+		n.change(ctx, func(e *syncv1alpha1.EdgeNode) { e.Spec.Revoked = true })
+		Eventually(n.statusText).WithContext(ctx).Should(MatchRegexp(`Connection: +not connected: the hub refuses this node: .*revoked`))
+		n.has(ctx, "Connected", metav1.ConditionFalse, "Revoked", "spec.revoked is set")
+		change(ctx, settings, func(c *corev1.ConfigMap) { c.Data["key"] = "new" })
+		// Also when it asks again, which it has when it says HTTP.
+		Eventually(n.statusText).WithContext(ctx).Should(MatchRegexp(`the EdgeNode ` + n.NodeName + ` is revoked \(HTTP 403\)`))
+		Expect(n.fileOf(f.configMaps().named("settings"))).To(ContainSubstring("key: old"))
+
+		n.change(ctx, func(e *syncv1alpha1.EdgeNode) { e.Spec.Revoked = false })
+		n.becomesMirrorOf(ctx, f.configMaps())
+		n.has(ctx, "Connected", metav1.ConditionTrue, "Connected", "")
+	})
+
+	It("whose EdgeNode is deleted is told to join again, and can", func(ctx SpecContext) {
+		f := newFixture(ctx)
+		n := f.start(ctx, "a")
+		create(ctx, f.configMap("settings", "1"), f.sync("all", f.configMaps()))
+		n.becomesMirrorOf(ctx, f.configMaps())
+
+		remove(ctx, n.edgeNode())
+		Eventually(n.statusText).WithContext(ctx).Should(ContainSubstring("there is no EdgeNode " + n.NodeName + ": join the node again"))
+		n.becomesMirrorOf(ctx, f.configMaps())
+		n.stop()
+		Expect(os.Remove(filepath.Join(n.StateDir(), "identity.pem"))).To(Succeed())
+		n = f.start(ctx, "a")
+		n.becomesInSync(ctx)
+		n.becomesMirrorOf(ctx, f.configMaps())
+	})
+
+	It("of which there are two says so on the one that came first", func(ctx SpecContext) {
+		f := newFixture(ctx)
+		original := f.start(ctx, "a")
+		create(ctx, f.configMap("settings", "1"), f.sync("all", f.configMaps()))
+		original.becomesMirrorOf(ctx, f.configMaps())
+
+		impostor := &node{world.Agent(f.namespace+"-copy", fleet.AgentOptions{})}
+		Expect(os.MkdirAll(impostor.StateDir(), 0o700)).To(Succeed())
+		identity, err := os.ReadFile(filepath.Join(original.StateDir(), "identity.pem"))
+		Expect(err).NotTo(HaveOccurred())
+		writeFile(impostor.StateDir(), "identity.pem", string(identity))
+		impostor.start(ctx)
+		DeferCleanup(impostor.Kill)
+		impostor.becomesMirrorOf(ctx, f.configMaps())
+		Eventually(original.statusText).WithContext(ctx).Should(SatisfyAll(
+			ContainSubstring("another agent connected with this node's identity"),
+			ContainSubstring("join the copy under a name of its own")))
+		original.becomesMirrorOf(ctx, f.configMaps())
+	})
+})
