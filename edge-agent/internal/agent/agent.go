@@ -156,7 +156,7 @@ func resultsToPB(results []apply.Result) []*pb.ApplyResult {
 			Uid:     result.UID,
 			Digest:  result.Digest[:],
 			State:   pb.ApplyState(result.State),
-			Message: protocol.Truncate(result.Message),
+			Message: result.Message,
 		}
 	}
 	return converted

@@ -25,6 +25,7 @@ import (
 
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 // largeBytes is the payload from which on objects are applied one at a time: decoded
@@ -123,7 +124,7 @@ func resultOf(entry *store.Entry, err error) Result {
 		result.State = failed
 	}
 	// A message is shown in tables; the errors of several targets are lines.
-	result.Message = store.Truncate(strings.ReplaceAll(err.Error(), "\n", "; "))
+	result.Message = protocol.Truncate(strings.ReplaceAll(err.Error(), "\n", "; "))
 	return result
 }
 

@@ -36,7 +36,7 @@ func TestChunker(t *testing.T) {
 		"one":                          {1, 0, 1},
 		"few share a frame":            {500, 0, 1},
 		"many are split by their size": {5000, 0, 2},
-		"long ones too":                {1000, store.MaxMessageBytes, 6},
+		"long ones too":                {1000, protocol.MaxMessageBytes, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,7 @@ import (
 
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 // Commit carries out the ops in their order, in one transaction that waits for the
@@ -171,7 +172,7 @@ func (w *writer) setState(change *StateChange) error {
 	if change.State == Removed {
 		return w.forget(rawKey)
 	}
-	message := Truncate(change.Message)
+	message := protocol.Truncate(change.Message)
 	if entry.State == change.State && entry.Message == message {
 		return nil
 	}

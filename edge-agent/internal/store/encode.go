@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 // entryFormat is the first byte of every encoded entry.
@@ -86,7 +87,7 @@ func decodeEntry(key object.Key, data []byte) (Entry, error) {
 	e.Version = d.string(maxFieldBytes)
 	e.APIVersion = d.string(maxFieldBytes)
 	e.Resource = d.string(maxFieldBytes)
-	e.Message = d.string(MaxMessageBytes)
+	e.Message = d.string(protocol.MaxMessageBytes)
 	switch {
 	case d.err != nil:
 		return Entry{}, d.err

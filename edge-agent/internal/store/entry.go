@@ -18,7 +18,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/edgesync/edgesync/internal/object"
@@ -73,7 +72,7 @@ func (s State) String() string {
 type Entry struct {
 	Record
 	State State
-	// Message says why the state is what it is; at most MaxMessageBytes.
+	// Message says why the state is what it is; cut to fit on the wire.
 	Message string
 	// Since is when State last changed, to the second.
 	Since time.Time
@@ -131,15 +130,4 @@ type StateChange struct {
 	Revision uint64
 	State    State
 	Message  string
-}
-
-// MaxMessageBytes bounds a message; SetStates cuts what is longer.
-const MaxMessageBytes = 1024
-
-// Truncate cuts a message to MaxMessageBytes and makes it valid UTF-8.
-func Truncate(message string) string {
-	if len(message) > MaxMessageBytes {
-		message = message[:MaxMessageBytes-len("…")] + "…"
-	}
-	return strings.ToValidUTF8(message, "")
 }

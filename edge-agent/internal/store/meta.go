@@ -20,6 +20,8 @@ import (
 	"bytes"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 // storeFormat is the layout of the buckets. A store of another one is not opened.
@@ -49,7 +51,7 @@ func (s *Store) Note(name string) (string, error) { return s.meta([]byte(notePre
 // commands: the last error of the link, for example. Writing what is there already
 // costs no write to the disk; everything else waits for the disk.
 func (s *Store) SetNote(name, text string) error {
-	return s.setMeta([]byte(notePrefix+name), Truncate(text))
+	return s.setMeta([]byte(notePrefix+name), protocol.Truncate(text))
 }
 
 func (s *Store) meta(key []byte) (value string, err error) {

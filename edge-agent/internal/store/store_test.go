@@ -27,6 +27,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 func newStore(t testing.TB, options Options) *Store {
@@ -231,10 +232,10 @@ func TestSetStates(t *testing.T) {
 	commit(t, s, put(record))
 	old, _ := get(t, s, record.Key)
 
-	setState(t, s, record.Key, Failed, strings.Repeat("é", MaxMessageBytes))
+	setState(t, s, record.Key, Failed, strings.Repeat("é", protocol.MaxMessageBytes))
 	entry, _ := get(t, s, record.Key)
 	g.Expect(entry.State).To(Equal(Failed))
-	g.Expect(len(entry.Message)).To(BeNumerically("<=", MaxMessageBytes))
+	g.Expect(len(entry.Message)).To(BeNumerically("<=", protocol.MaxMessageBytes))
 	g.Expect(entry.Message).To(HaveSuffix("é…"))
 	g.Expect(entry.Since).To(BeTemporally("~", time.Now(), time.Minute))
 
