@@ -74,10 +74,9 @@ func (o *Options) setDefaults() {
 // Result is how far the targets are with what was held under a key.
 type Result struct {
 	Key object.Key
-	// UID, Version and Digest say which object of that key it is about.
-	UID     string
-	Version string
-	Digest  object.Digest
+	// UID and Digest say which object of that key it is about.
+	UID    string
+	Digest object.Digest
 	// State is any state of the store, Removed included.
 	State   store.State
 	Message string

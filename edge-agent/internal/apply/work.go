@@ -109,7 +109,7 @@ func (e *Engine) finish(entry *store.Entry, err error) {
 }
 
 func resultOf(entry *store.Entry, err error) Result {
-	result := Result{Key: entry.Key, UID: entry.UID, Version: entry.Version, Digest: entry.Digest}
+	result := Result{Key: entry.Key, UID: entry.UID, Digest: entry.Digest}
 	done, failed, waiting := store.Applied, store.Failed, store.Pending
 	if entry.State.Tombstone() {
 		done, failed, waiting = store.Removed, store.RemoveFailed, store.Removing
