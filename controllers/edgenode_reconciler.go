@@ -24,6 +24,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
@@ -154,8 +155,13 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 		return ctrl.Result{RequeueAfter: grace}, nil
 	}
 	after := nodeStatus(&node.Status, observation)
-	rest, done := memory.settling.rest(observation.now, &node.Status, after, r.timing)
-	if done || rest > 0 {
+	if equality.Semantic.DeepEqual(&node.Status, after) {
+		memory.settling = settling{}
+		return ctrl.Result{}, nil
+	}
+	next := after.DeepCopy()
+	resetTransitions(next.Conditions)
+	if rest := memory.settling.rest(observation.now, next, !differsOnlyInProgress(&node.Status, after), r.timing); rest > 0 {
 		return ctrl.Result{RequeueAfter: rest}, nil
 	}
 	before := node.DeepCopy()

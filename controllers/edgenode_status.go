@@ -149,12 +149,6 @@ func differsOnlyInProgress(a, b *syncv1alpha1.EdgeNodeStatus) bool {
 func withoutProgress(status *syncv1alpha1.EdgeNodeStatus) *syncv1alpha1.EdgeNodeStatus {
 	rest := status.DeepCopy()
 	rest.Objects.Desired, rest.Objects.Held, rest.Objects.Pending = 0, 0, 0
-	for i := range rest.Conditions {
-		condition := &rest.Conditions[i]
-		switch condition.Reason {
-		case syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing:
-			*condition = metav1.Condition{Type: condition.Type, ObservedGeneration: condition.ObservedGeneration}
-		}
-	}
+	resetReasons(rest.Conditions, syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing)
 	return rest
 }

@@ -178,37 +178,34 @@ func TestSettling(t *testing.T) {
 		return nodeStatus(after, &nodeObservation{replica: "me", state: nodeState(delivery.Summary{Desired: 100, Held: 100, Pending: pending})})
 	}
 	s := &settling{}
-	expect := func(second int, next *syncv1alpha1.EdgeNodeStatus, rest int, done bool) {
+	expect := func(second int, next *syncv1alpha1.EdgeNodeStatus, rest int) {
 		t.Helper()
-		gotRest, gotDone := s.rest(at(second), written, next, defaultTiming)
-		g.Expect(gotRest).To(Equal(time.Duration(rest) * time.Second))
-		g.Expect(gotDone).To(Equal(done))
+		urgent := !differsOnlyInProgress(written, next)
+		next = next.DeepCopy()
+		resetTransitions(next.Conditions)
+		g.Expect(s.rest(at(second), next, urgent, defaultTiming)).To(Equal(time.Duration(rest) * time.Second))
 	}
-	expect(0, written, 0, true)
-	// An update that the node takes quickly writes nothing.
-	expect(1, moving(1), 5, false)
-	expect(2, written, 0, true)
 	// What moves is written when it has come to rest,
-	expect(10, moving(9), 5, false)
-	expect(12, moving(5), 5, false)
-	expect(14, moving(5), 3, false)
-	expect(17, moving(5), 0, false)
+	expect(10, moving(9), 5)
+	expect(12, moving(5), 5)
+	expect(14, moving(5), 3)
+	expect(17, moving(5), 0)
 	s = &settling{}
 	// or has moved for long.
 	for second := range 25 {
-		expect(100+second, moving(100-second), 5, false)
+		expect(100+second, moving(100-second), 5)
 	}
-	expect(127, moving(50), 3, false)
-	expect(130, moving(49), 0, false)
+	expect(127, moving(50), 3)
+	expect(130, moving(49), 0)
 	// Failures and deletions that wait are written at once, and so is a new session.
 	for _, summary := range []delivery.Summary{
 		{Desired: 100, Held: 100, Failed: 1},
 		{Desired: 100, Held: 100, HeldBack: 10, ApprovalCode: "code"},
 	} {
 		s = &settling{}
-		expect(200, status(summary), 0, false)
+		expect(200, status(summary), 0)
 	}
 	other := status(delivery.Summary{Desired: 100, Held: 100})
 	other.Session.ID = "s2"
-	expect(200, other, 0, false)
+	expect(200, other, 0)
 }

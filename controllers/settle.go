@@ -17,52 +17,55 @@ limitations under the License.
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-
-	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// settling holds the changes of a node's status back that move while objects are
-// delivered: they are written once they have come to rest, so that an update that
-// thousands of nodes take in a moment writes nothing.
+// settling holds changes of a status back that come and go: the counts of a node while
+// objects are delivered, and those of a sync while a node loses its connection again and
+// again. They are written once they have come to rest, so that an update that thousands
+// of nodes take in a moment writes nothing, and a node that flaps only its own status.
 type settling struct {
 	// last is the status to be written, as it was since restingSince; nil if there is
 	// nothing to write, and movingSince tells since when there is.
-	last                      *syncv1alpha1.EdgeNodeStatus
+	last                      any
 	restingSince, movingSince time.Time
 }
 
-// rest is how long it will be until next may be written in the place of written; 0
-// means now. Nothing may be written if both are the same: then done is true.
-func (s *settling) rest(now time.Time, written, next *syncv1alpha1.EdgeNodeStatus, timing timing) (rest time.Duration, done bool) {
-	if equality.Semantic.DeepEqual(written, next) {
-		*s = settling{}
-		return 0, true
-	}
+// rest is how long it will be until next may be written, which is another status than
+// the one that is written; 0 means now. next must be without the times of transition,
+// which are anew each time that a status is made up. An urgent one does not wait.
+func (s *settling) rest(now time.Time, next any, urgent bool, timing timing) time.Duration {
 	if s.last == nil {
 		s.movingSince = now
 	}
-	if s.last == nil || !equality.Semantic.DeepEqual(withoutTransitions(s.last), withoutTransitions(next)) {
+	if s.last == nil || !equality.Semantic.DeepEqual(s.last, next) {
 		s.last, s.restingSince = next, now
 	}
-	if !differsOnlyInProgress(written, next) {
-		return 0, false
+	if urgent {
+		return 0
 	}
 	settled := s.restingSince.Add(timing.settle)
 	if last := s.movingSince.Add(timing.settleAtMost); last.Before(settled) {
 		settled = last
 	}
-	return max(0, settled.Sub(now)), false
+	return max(0, settled.Sub(now))
 }
 
-// withoutTransitions leaves out the times of transition, which are anew each time that
-// a status is made up.
-func withoutTransitions(status *syncv1alpha1.EdgeNodeStatus) *syncv1alpha1.EdgeNodeStatus {
-	status = status.DeepCopy()
-	for i := range status.Conditions {
-		status.Conditions[i].LastTransitionTime.Reset()
+func resetTransitions(conditions []metav1.Condition) {
+	for i := range conditions {
+		conditions[i].LastTransitionTime.Reset()
 	}
-	return status
+}
+
+// resetReasons blanks the conditions that have one of the reasons.
+func resetReasons(conditions []metav1.Condition, reasons ...string) {
+	for i := range conditions {
+		if c := &conditions[i]; slices.Contains(reasons, c.Reason) {
+			*c = metav1.Condition{Type: c.Type, ObservedGeneration: c.ObservedGeneration}
+		}
+	}
 }

@@ -59,8 +59,8 @@ type Options struct {
 type timing struct {
 	// statusInterval is the least time between two writes of one status.
 	statusInterval time.Duration
-	// settle is how long the counts of a node must rest to be written, and
-	// settleAtMost how long they may move without being written.
+	// settle is how long what comes and goes must rest to be written, and settleAtMost
+	// how long it may move without being written: see settling.
 	settle, settleAtMost time.Duration
 	// startGrace is how long after the start of the manager nodes are expected back.
 	startGrace time.Duration
@@ -174,6 +174,14 @@ func requeueOnConflict(result ctrl.Result, err error) (ctrl.Result, error) {
 		return ctrl.Result{RequeueAfter: 100 * time.Millisecond}, nil
 	}
 	return result, err
+}
+
+// within has a result requeue after at most d.
+func within(result ctrl.Result, d time.Duration) ctrl.Result {
+	if result.RequeueAfter == 0 || result.RequeueAfter > d {
+		result.RequeueAfter = d
+	}
+	return result
 }
 
 func controllerOptions() controller.Options {

@@ -55,10 +55,7 @@ func (r *syncReconciler) reconcileDelete(ctx context.Context, s *syncScope) (ctr
 		heldBackAt: s.memory.heldBackAt, removing: removing, heldBack: heldBack, offline: left.offline,
 	}, r.timing) {
 		result, err := r.writeStatus(ctx, s, observation)
-		if result.RequeueAfter == 0 {
-			result.RequeueAfter = r.timing.statusInterval
-		}
-		return result, err
+		return within(result, r.timing.statusInterval), err
 	}
 	err = r.patchFinalizer(ctx, s, controllerutil.RemoveFinalizer)
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -71,6 +71,7 @@ type syncMemory struct {
 	// heldBackAt is when deletions were last seen to be held back.
 	heldBackAt time.Time
 	writtenAt  time.Time
+	settling   settling
 	// syncedGeneration is the generation that was last announced to be synced.
 	syncedGeneration int64
 }
@@ -144,9 +145,9 @@ func (r *syncReconciler) reconcileLive(ctx context.Context, s *syncScope) (ctrl.
 	r.setSource(s, phaseLive)
 	left, observation := r.observe(s)
 	result, err := r.writeStatus(ctx, s, observation)
-	if left.onGoneNodes && result.RequeueAfter == 0 {
+	if left.onGoneNodes {
 		// Nothing else tells of nodes that the sync no longer covers.
-		result.RequeueAfter = r.timing.statusInterval
+		result = within(result, r.timing.statusInterval)
 	}
 	return result, err
 }
@@ -252,9 +253,13 @@ func (r *syncReconciler) writeStatus(ctx context.Context, s *syncScope, o *syncO
 	status := s.sync.status
 	after := syncStatus(status, o)
 	if equality.Semantic.DeepEqual(status, after) {
+		s.memory.settling = settling{}
 		return ctrl.Result{}, nil
 	}
-	if rest := time.Until(s.memory.writtenAt.Add(r.timing.statusInterval)); rest > 0 {
+	next, now := after.DeepCopy(), time.Now()
+	resetTransitions(next.Conditions)
+	rest := s.memory.settling.rest(now, next, !differsOnlyInConnections(status, after), r.timing)
+	if rest = max(rest, s.memory.writtenAt.Add(r.timing.statusInterval).Sub(now)); rest > 0 {
 		return ctrl.Result{RequeueAfter: rest}, nil
 	}
 	before := s.sync.DeepCopyObject().(client.Object)
@@ -265,6 +270,7 @@ func (r *syncReconciler) writeStatus(ctx context.Context, s *syncScope, o *syncO
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 	}
+	s.memory.settling = settling{}
 	s.memory.syncedGeneration = max(s.memory.syncedGeneration, syncedGeneration(after))
 	record(r.recorder, s.sync.Object, told)
 	return ctrl.Result{}, nil

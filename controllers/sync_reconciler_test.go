@@ -200,6 +200,36 @@ var _ = Describe("An ObjectSync", func() {
 		Expect(r.writes.of("")-before).To(BeNumerically("<=", 3+intervals), "five acknowledgements for each of %d objects", objects)
 	})
 
+	It("writes nothing while a node comes and goes", func(ctx SpecContext) {
+		patient := testTiming
+		patient.settle, patient.settleAtMost = time.Hour, time.Hour
+		ns, r := newNamespace(ctx), newRig(withTiming(patient))
+		stable, flapping := ns+"-1", ns+"-2"
+		label := map[string]string{ns: ""}
+		sync := refSync(ns, "settings", "settings", ns)
+		create(ctx, configMap(ns, "settings"), edgeNode(stable, label), edgeNode(flapping, label))
+		r.fleet.connect(stable, "s0")
+		r.fleet.connect(flapping, "s0")
+		create(ctx, sync)
+		Eventually(statusOf(ctx, sync)).Should(HaveField("Synced", BeEquivalentTo(2)))
+		statuses := func() int { return r.writes.of("/objectsyncs/settings/status") }
+		before := statuses()
+
+		for i := range 10 {
+			r.fleet.leave(flapping)
+			Eventually(conditionsOf(ctx, flapping)).Should(HaveExactElements("False Disconnected", "Unknown Offline"))
+			r.fleet.connect(flapping, fmt.Sprintf("s%d", i+1))
+			Eventually(conditionsOf(ctx, flapping)).Should(HaveExactElements("True Connected", "True Synced"))
+		}
+		Expect(statuses()).To(Equal(before))
+
+		By("having something else to tell")
+		r.fleet.leave(flapping)
+		change(ctx, configMap(ns, "settings"), func(c *corev1.ConfigMap) { c.Data["key"] = "new" })
+		Eventually(statusOf(ctx, sync)).Should(And(HaveField("Synced", BeEquivalentTo(1)), HaveField("Offline", BeEquivalentTo(1))))
+		Expect(statuses()).To(Equal(before + 1))
+	})
+
 	It("writes its status rarely, however often it changes itself", func(ctx SpecContext) {
 		ns, r := newNamespace(ctx), newRig()
 		sync := refSync(ns, "settings", "settings", ns)

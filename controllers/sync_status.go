@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -196,4 +197,17 @@ func syncFailure(before []syncv1alpha1.SyncFailure, node, apiVersion string, fai
 		}
 	}
 	return after
+}
+
+// differsOnlyInConnections reports whether two statuses of a sync differ because nodes
+// have come or gone, and in nothing else.
+func differsOnlyInConnections(a, b *syncv1alpha1.SyncStatus) bool {
+	return a.Offline != b.Offline && equality.Semantic.DeepEqual(withoutConnections(a), withoutConnections(b))
+}
+
+func withoutConnections(status *syncv1alpha1.SyncStatus) *syncv1alpha1.SyncStatus {
+	rest := status.DeepCopy()
+	rest.Synced, rest.Pending, rest.Offline = 0, 0, 0
+	resetReasons(rest.Conditions, syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing, syncv1alpha1.ReasonOffline)
+	return rest
 }

@@ -270,3 +270,33 @@ func TestTruncate(t *testing.T) {
 	g.Expect(cut).To(HaveSuffix("…"))
 	g.Expect([]rune(cut)).NotTo(ContainElement('\uFFFD'))
 }
+
+func TestSyncStatusDiffersOnlyInConnections(t *testing.T) {
+	t.Parallel()
+	status := func(objectVersion string, nodes ...nodeProgress) *syncv1alpha1.SyncStatus {
+		return syncStatus(&syncv1alpha1.SyncStatus{}, &syncObservation{
+			spec: refSpec(), listed: true, objects: 1, objectVersion: objectVersion, nodes: nodes,
+		})
+	}
+	a, b := online("a", delivery.InSync), online("b", delivery.InSync)
+	busy, failing := online("b", delivery.InProgress), online("b", delivery.Failing)
+	awayA, away := nodeProgress{name: "a"}, nodeProgress{name: "b"}
+	for name, test := range map[string]struct {
+		before, after *syncv1alpha1.SyncStatus
+		want          bool
+	}{
+		"a node goes":                  {status("1", a, b), status("1", a, away), true},
+		"a node comes":                 {status("1", a, away), status("1", a, b), true},
+		"a node comes and is not done": {status("1", a, away), status("1", a, busy), true},
+		"the last node goes":           {status("1", a, away), status("1", awayA, away), true},
+		"a node is done":               {status("1", a, busy), status("1", a, b), false},
+		"a node comes and fails":       {status("1", a, away), status("1", a, failing), false},
+		"a node is new":                {status("1", a), status("1", a, away), false},
+		"the object is new":            {status("1", a, b), status("2", a, away), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			NewWithT(t).Expect(differsOnlyInConnections(test.before, test.after)).To(Equal(test.want))
+		})
+	}
+}
