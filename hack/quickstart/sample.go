@@ -18,6 +18,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,7 +56,7 @@ func sampleFile(a *fleet.Agent) string {
 // have it.
 func (q *quickstart) deliverSample(ctx context.Context) error {
 	if q.record.SampleApplied {
-		return nil
+		return q.settle(ctx)
 	}
 	name := fmt.Sprintf("sample: ConfigMap and ObjectSync %s/%s", sampleNamespace, sampleName)
 	var applied time.Time
@@ -88,6 +89,29 @@ func (q *quickstart) deliverSample(ctx context.Context) error {
 		inFiles.Round(time.Millisecond), len(nodeNames), inStatus.Round(time.Millisecond))
 	q.record.SampleApplied = true
 	return q.record.save(q.dir)
+}
+
+// settleTimeout is a few times as long as the manager takes to write what has changed.
+const settleTimeout = 5 * time.Second
+
+// settle gives the status of the sample time to tell of nodes that have just come back,
+// if the sample is still there and selects them.
+func (q *quickstart) settle(ctx context.Context) error {
+	c, err := q.fleet.Client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	err = poll(ctx, func() (bool, error) {
+		var sync syncv1alpha1.ObjectSync
+		err := c.Get(ctx, client.ObjectKey{Namespace: sampleNamespace, Name: sampleName}, &sync)
+		return err != nil || sync.Status.Offline == 0, client.IgnoreNotFound(err)
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
 }
 
 func (q *quickstart) allHaveTheFile() (bool, error) {
