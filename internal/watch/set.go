@@ -94,7 +94,11 @@ func (s *Set) Start(ctx context.Context) error {
 	s.lifecycle.Lock()
 	defer s.lifecycle.Unlock()
 	s.stopped = true
-	for _, w := range s.snapshot() {
+	watches := s.snapshot()
+	for _, w := range watches {
+		w.cancel() // all at once: each may take seconds while the API server is away
+	}
+	for _, w := range watches {
 		s.stop(w)
 	}
 	return nil
