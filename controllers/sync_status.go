@@ -129,8 +129,7 @@ func syncedCondition(status *syncv1alpha1.SyncStatus, o *syncObservation) metav1
 	case !o.listed:
 		return not(metav1.ConditionUnknown, syncv1alpha1.ReasonProgressing, "The objects are being listed.")
 	case status.Desired == 0:
-		return not(metav1.ConditionFalse, syncv1alpha1.ReasonNoNodes,
-			missingNodes(o.spec)+" The objects are delivered as soon as one does.")
+		return not(metav1.ConditionFalse, syncv1alpha1.ReasonNoNodes, missingNodes(o.spec))
 	case status.Failed > 0:
 		return not(metav1.ConditionFalse, syncv1alpha1.ReasonFailed,
 			"At least one connected node refused or failed to apply an object: see status.failures.")
@@ -150,9 +149,9 @@ func syncedCondition(status *syncv1alpha1.SyncStatus, o *syncObservation) metav1
 
 func missingNodes(spec *syncv1alpha1.SyncSpec) string {
 	if spec.NodeName != "" {
-		return fmt.Sprintf("The EdgeNode %q does not exist.", spec.NodeName)
+		return fmt.Sprintf("The EdgeNode %q does not exist, or is revoked. The objects are delivered as soon as it may connect.", spec.NodeName)
 	}
-	return "No EdgeNode matches spec.nodeSelector."
+	return "No EdgeNode matches spec.nodeSelector. The objects are delivered as soon as one does."
 }
 
 func missingObjects(spec *syncv1alpha1.SyncSpec) string {

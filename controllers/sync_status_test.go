@@ -104,7 +104,7 @@ func TestSyncStatusConditions(t *testing.T) {
 		},
 		"no such node": {
 			o:      syncObservation{spec: selectorSpec(), listed: true, objects: 1},
-			status: metav1.ConditionFalse, reason: syncv1alpha1.ReasonNoNodes, message: `The EdgeNode "edge-1" does not exist.`,
+			status: metav1.ConditionFalse, reason: syncv1alpha1.ReasonNoNodes, message: `The EdgeNode "edge-1" does not exist, or is revoked.`,
 		},
 		"the kind is being listed": {
 			o:      syncObservation{spec: refSpec(), nodes: []nodeProgress{synced}},

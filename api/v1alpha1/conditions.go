@@ -43,7 +43,7 @@ const (
 	ReasonProgressing = "Progressing"
 	// ReasonFailed: at least one connected node refused or failed to apply an object.
 	ReasonFailed = "Failed"
-	// ReasonNoNodes: no EdgeNode matches.
+	// ReasonNoNodes: no EdgeNode matches; those that are revoked do not.
 	ReasonNoNodes = "NoNodes"
 	// ReasonNoObjects: the named object does not exist, or no object matches.
 	ReasonNoObjects = "NoObjects"

@@ -59,7 +59,7 @@ var _ = Describe("Bad input", func() {
 		create(ctx, unknown, missing, nowhere, settings)
 		has(ctx, unknown, "Stalled", metav1.ConditionTrue, "KindUnknown", "The API server does not serve the kind Nonsense in example.com/v1")
 		has(ctx, missing, "Synced", metav1.ConditionFalse, "NoObjects", `The ConfigMap "missing" does not exist. It is delivered as soon as one does.`)
-		has(ctx, nowhere, "Synced", metav1.ConditionFalse, "NoNodes", `The EdgeNode "`+f.namespace+`-late" does not exist. The objects are delivered as soon as one does.`)
+		has(ctx, nowhere, "Synced", metav1.ConditionFalse, "NoNodes", `The EdgeNode "`+f.namespace+`-late" does not exist, or is revoked. The objects are delivered as soon as it may connect.`)
 
 		create(ctx, f.configMap("missing", "1"))
 		n.becomesMirrorOf(ctx, f.configMaps().named("missing"))
