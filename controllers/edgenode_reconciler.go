@@ -64,6 +64,7 @@ type nodeMemory struct {
 	labels   labels.Set
 	settings desired.NodeSettings
 	settling settling
+	status   ownWrite
 }
 
 func (r *edgeNodeReconciler) setupWithManager(mgr ctrl.Manager) error {
@@ -149,6 +150,9 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	observation := &nodeObservation{
 		name: node.Name, generation: node.Generation, spec: node.Spec, replica: r.Replica, now: time.Now(),
 	}
+	if memory.status.unseen(node, observation.now) {
+		return ctrl.Result{RequeueAfter: cachePause}, nil
+	}
 	if state, ok := r.Fleet.Node(node.Name); ok && !node.Spec.Revoked {
 		observation.state = &state
 	} else if grace := r.graceOf(node); grace > 0 {
@@ -170,6 +174,7 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	if err := r.client.Status().Patch(ctx, node, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 	}
+	memory.status.written(node, observation.now)
 	memory.settling = settling{}
 	record(r.recorder, node, told)
 	return ctrl.Result{}, nil

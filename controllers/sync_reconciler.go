@@ -71,6 +71,7 @@ type syncMemory struct {
 	// heldBackAt is when deletions were last seen to be held back.
 	heldBackAt time.Time
 	writtenAt  time.Time
+	status     ownWrite
 	settling   settling
 	// syncedGeneration is the generation that was last announced to be synced.
 	syncedGeneration int64
@@ -250,13 +251,17 @@ func (r *syncReconciler) progressOf(name string, keys []object.Key, left leftove
 // writeStatus writes status if it has changed, at most once an interval, and tells of
 // transitions.
 func (r *syncReconciler) writeStatus(ctx context.Context, s *syncScope, o *syncObservation) (ctrl.Result, error) {
+	now := time.Now()
+	if s.memory.status.unseen(s.sync, now) {
+		return ctrl.Result{RequeueAfter: cachePause}, nil
+	}
 	status := s.sync.status
 	after := syncStatus(status, o)
 	if equality.Semantic.DeepEqual(status, after) {
 		s.memory.settling = settling{}
 		return ctrl.Result{}, nil
 	}
-	next, now := after.DeepCopy(), time.Now()
+	next := after.DeepCopy()
 	resetTransitions(next.Conditions)
 	rest := s.memory.settling.rest(now, next, !differsOnlyInConnections(status, after), r.timing)
 	if rest = max(rest, s.memory.writtenAt.Add(r.timing.statusInterval).Sub(now)); rest > 0 {
@@ -265,11 +270,12 @@ func (r *syncReconciler) writeStatus(ctx context.Context, s *syncScope, o *syncO
 	before := s.sync.DeepCopyObject().(client.Object)
 	told := syncEvents(status, after, s.memory)
 	*status = *after
-	s.memory.writtenAt = time.Now()
+	s.memory.writtenAt = now
 	err := r.client.Status().Patch(ctx, s.sync.Object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 	}
+	s.memory.status.written(s.sync, now)
 	s.memory.settling = settling{}
 	s.memory.syncedGeneration = max(s.memory.syncedGeneration, syncedGeneration(after))
 	record(r.recorder, s.sync.Object, told)
