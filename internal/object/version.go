@@ -27,9 +27,3 @@ func Older(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order < 0
 }
-
-// Comparable reports whether version is one that Older can order.
-func Comparable(version string) bool {
-	_, err := resourceversion.CompareResourceVersion(version, version)
-	return err == nil
-}
