@@ -118,6 +118,7 @@ var _ = Describe("Delivery", func() {
 		sync := f.sync("all", f.configMaps())
 		create(ctx, sync)
 		n.becomesMirrorOf(ctx, f.configMaps())
+		n.has(ctx, "Connected", metav1.ConditionTrue, "Connected", "")
 
 		n.stop()
 		n.has(ctx, "Connected", metav1.ConditionFalse, "Disconnected", "")
