@@ -93,7 +93,12 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	if node.Spec.Revoked {
 		r.Fleet.Disconnect(node.Name, "this node is revoked: spec.revoked of its EdgeNode is set")
 	}
-	return requeueOnConflict(r.writeStatus(ctx, node, memory))
+	result, err := requeueOnConflict(r.writeStatus(ctx, node, memory))
+	if _, unlisted := r.Index.Unlisted(node.Name); unlisted {
+		// Nothing else tells when the last kind is listed, if there is nothing of it.
+		result = within(result, r.timing.settle)
+	}
+	return result, err
 }
 
 func (r *edgeNodeReconciler) memory(name string) *nodeMemory {
@@ -149,6 +154,9 @@ func (r *edgeNodeReconciler) setNode(node *syncv1alpha1.EdgeNode, memory *nodeMe
 func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1.EdgeNode, memory *nodeMemory) (ctrl.Result, error) {
 	observation := &nodeObservation{
 		name: node.Name, generation: node.Generation, spec: node.Spec, replica: r.Replica, now: time.Now(),
+	}
+	if kind, unlisted := r.Index.Unlisted(node.Name); unlisted {
+		observation.unlisted = fmt.Sprintf("%s in %s", kind.Kind, kind.GroupVersion())
 	}
 	if memory.status.unseen(node, observation.now) {
 		return ctrl.Result{RequeueAfter: cachePause}, nil

@@ -36,7 +36,10 @@ type nodeObservation struct {
 	replica    string
 	// state is the session that this replica has with the node; nil if none.
 	state *NodeState
-	now   time.Time
+	// unlisted is a kind of which it is not known what the node should hold; empty if
+	// everything is known.
+	unlisted string
+	now      time.Time
 }
 
 // nodeStatus is what status should say, given what it says. A session of another replica
@@ -133,6 +136,10 @@ func nodeSyncedCondition(o *nodeObservation) metav1.Condition {
 			"The node refused or failed to apply at least one object: see status.failures.")
 	case o.spec.Suspend:
 		return is(metav1.ConditionUnknown, syncv1alpha1.ReasonSuspended, "spec.suspend is set, so the node keeps what it holds.")
+	case o.unlisted != "":
+		return is(metav1.ConditionUnknown, syncv1alpha1.ReasonKindNotListed, fmt.Sprintf(
+			"A sync that selects the node names %s, which cannot be listed, so the node keeps what it holds of it. The sync says why.",
+			o.unlisted))
 	case o.state.Summary.Pending > 0:
 		return is(metav1.ConditionFalse, syncv1alpha1.ReasonProgressing, "The node has still to store, apply or remove an object.")
 	default:
@@ -149,6 +156,6 @@ func differsOnlyInProgress(a, b *syncv1alpha1.EdgeNodeStatus) bool {
 func withoutProgress(status *syncv1alpha1.EdgeNodeStatus) *syncv1alpha1.EdgeNodeStatus {
 	rest := status.DeepCopy()
 	rest.Objects.Desired, rest.Objects.Held, rest.Objects.Pending = 0, 0, 0
-	resetReasons(rest.Conditions, syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing)
+	resetReasons(rest.Conditions, syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing, syncv1alpha1.ReasonKindNotListed)
 	return rest
 }

@@ -69,6 +69,10 @@ func TestNodeStatusConditions(t *testing.T) {
 			connected: "True Connected", synced: "False DeletesHeldBack",
 			message: "kubectl annotate edgenode edge-1 --overwrite sync.edgesync.io/approve-deletes=c0de",
 		},
+		"a kind is not known": {
+			o:         nodeObservation{unlisted: "Secret in v1", state: nodeState(delivery.Summary{Held: 1, Pending: 1})},
+			connected: "True Connected", synced: "Unknown KindNotListed", message: "Secret in v1",
+		},
 		"suspended": {
 			o:         nodeObservation{spec: syncv1alpha1.EdgeNodeSpec{Suspend: true}, state: nodeState(delivery.Summary{Pending: 3})},
 			connected: "True Connected", synced: "Unknown Suspended",

@@ -61,8 +61,8 @@ type EdgeNodeStatus struct {
 	// +optional
 	BootID string `json:"bootID,omitempty"`
 
-	// objects counts the objects of the node. While the node is away it is what was
-	// known when the session ended.
+	// objects counts the objects of the node, as they were when they had last been at
+	// rest for some seconds. While the node is away it is what was last written.
 	// +optional
 	Objects ObjectCounts `json:"objects"`
 

@@ -20,6 +20,8 @@ import (
 	"maps"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/edgesync/edgesync/internal/object"
 )
 
@@ -58,6 +60,22 @@ func (x *Index) forgetWaiters(name string) {
 	for _, t := range x.tables {
 		maps.DeleteFunc(t.waiters, func(id waiterID, _ *waiter) bool { return id.node == name })
 	}
+}
+
+// Unlisted names a kind that has not been listed, so that it is not known whether the
+// node should hold objects of it; false if all that its sources name are listed.
+func (x *Index) Unlisted(name string) (schema.GroupVersionKind, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var found schema.GroupVersionKind
+	if n := x.nodes[name]; n != nil {
+		for _, s := range n.sources {
+			if !s.Deleting && !s.table.listed && (found.Empty() || s.Kind.String() < found.String()) {
+				found = s.Kind
+			}
+		}
+	}
+	return found, !found.Empty()
 }
 
 // Lookup reports what a node should do about a key. For a node that does not exist

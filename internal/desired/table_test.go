@@ -101,6 +101,9 @@ func TestUnlistedKindsFreeze(t *testing.T) {
 	s := everything("s", widgets)
 	f.SetSource(s)
 	g.Expect(f.Lookup("eu-1", widget("a"))).To(Equal(Want{Frozen: true}))
+	kind, unlisted := f.Unlisted("eu-1")
+	g.Expect(unlisted).To(BeTrue())
+	g.Expect(kind).To(Equal(widgets))
 	view, _ := f.View(s.ID)
 	g.Expect(view.Listed).To(BeFalse())
 	f.forget()
@@ -113,6 +116,8 @@ func TestUnlistedKindsFreeze(t *testing.T) {
 	g.Expect(f.Lookup("eu-1", widget("b"))).To(Equal(Want{Seen: "10"}), "listed: what is not there is deleted")
 	view, _ = f.View(s.ID)
 	g.Expect(view.Listed).To(BeTrue())
+	_, unlisted = f.Unlisted("eu-1")
+	g.Expect(unlisted).To(BeFalse())
 	f.forget()
 
 	table.Close()
