@@ -93,12 +93,7 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	if node.Spec.Revoked {
 		r.Fleet.Disconnect(node.Name, "this node is revoked: spec.revoked of its EdgeNode is set")
 	}
-	result, err := requeueOnConflict(r.writeStatus(ctx, node, memory))
-	if _, unlisted := r.Index.Unlisted(node.Name); unlisted {
-		// Nothing else tells when the last kind is listed, if there is nothing of it.
-		result = within(result, r.timing.settle)
-	}
-	return result, err
+	return requeueOnConflict(r.writeStatus(ctx, node, memory))
 }
 
 func (r *edgeNodeReconciler) memory(name string) *nodeMemory {

@@ -36,8 +36,8 @@ type nodeObservation struct {
 	replica    string
 	// state is the session that this replica has with the node; nil if none.
 	state *NodeState
-	// unlisted is a kind of which it is not known what the node should hold; empty if
-	// everything is known.
+	// unlisted is a kind that a sync of the node names, and that is not listed; empty if
+	// there is none.
 	unlisted string
 	now      time.Time
 }
@@ -136,9 +136,9 @@ func nodeSyncedCondition(o *nodeObservation) metav1.Condition {
 			"The node refused or failed to apply at least one object: see status.failures.")
 	case o.spec.Suspend:
 		return is(metav1.ConditionUnknown, syncv1alpha1.ReasonSuspended, "spec.suspend is set, so the node keeps what it holds.")
-	case o.unlisted != "":
+	case o.unlisted != "" && o.state.Summary.Kept > 0:
 		return is(metav1.ConditionUnknown, syncv1alpha1.ReasonKindNotListed, fmt.Sprintf(
-			"A sync that selects the node names %s, which cannot be listed, so the node keeps what it holds of it. The sync says why.",
+			"A sync that selects the node names %s, which cannot be listed, so the node keeps what it holds of that kind. The sync says why.",
 			o.unlisted))
 	case o.state.Summary.Pending > 0:
 		return is(metav1.ConditionFalse, syncv1alpha1.ReasonProgressing, "The node has still to store, apply or remove an object.")

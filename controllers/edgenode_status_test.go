@@ -70,8 +70,12 @@ func TestNodeStatusConditions(t *testing.T) {
 			message: "kubectl annotate edgenode edge-1 --overwrite sync.edgesync.io/approve-deletes=c0de",
 		},
 		"a kind is not known": {
-			o:         nodeObservation{unlisted: "Secret in v1", state: nodeState(delivery.Summary{Held: 1, Pending: 1})},
+			o:         nodeObservation{unlisted: "Secret in v1", state: nodeState(delivery.Summary{Held: 1, Kept: 1})},
 			connected: "True Connected", synced: "Unknown KindNotListed", message: "Secret in v1",
+		},
+		"a kind is not known, and the node holds nothing of it": {
+			o:         nodeObservation{unlisted: "Secret in v1", state: nodeState(delivery.Summary{Held: 1})},
+			connected: "True Connected", synced: "True Synced",
 		},
 		"suspended": {
 			o:         nodeObservation{spec: syncv1alpha1.EdgeNodeSpec{Suspend: true}, state: nodeState(delivery.Summary{Pending: 3})},

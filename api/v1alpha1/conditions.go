@@ -53,9 +53,9 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonDeleting: the sync is being deleted and connected nodes still hold its objects.
 	ReasonDeleting = "Deleting"
-	// ReasonKindNotListed: on an EdgeNode, a sync that selects the node names a kind that
-	// cannot be listed (yet), so it is not known what the node should hold. That sync is
-	// Stalled, and says why.
+	// ReasonKindNotListed: on an EdgeNode, it is not known whether the node should hold all
+	// that it holds, since a sync that selects it names a kind that cannot be listed (yet).
+	// That sync is Stalled, and says why.
 	ReasonKindNotListed = "KindNotListed"
 	// ReasonDeletesHeldBack: one change would remove most of what a node holds; the
 	// deletions wait for the annotation AnnotationApproveDeletes.

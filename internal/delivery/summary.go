@@ -64,6 +64,9 @@ const (
 // Summary sums up a node.
 type Summary struct {
 	Desired, Held, Pending, Failed, HeldBack int
+	// Kept is how many objects the node keeps because it is not known, or not to be
+	// decided now, whether it should hold them.
+	Kept int
 	// Failures are the first ten by object.
 	Failures []Failure
 	// ApprovalCode approves the deletions that are held back.
@@ -147,6 +150,9 @@ func (n *Node) Summary() Summary {
 		}
 		if e.held != nil && !e.held.State.removing() {
 			summary.Held++
+			if e.want.Object == nil && e.want.Frozen {
+				summary.Kept++
+			}
 		}
 		switch progress, failure := e.progress(); progress {
 		case InProgress:

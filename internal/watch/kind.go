@@ -35,13 +35,24 @@ import (
 
 const (
 	// refusalPause is the pause after the API server has refused: until a kind exists,
-	// or may be read, a cheap question is asked again about that often.
-	refusalPause = time.Second
+	// or may be read, a cheap question is asked again about that often. After patientAfter
+	// refusals in a row nobody is about to make it good, and the pause is longer.
+	refusalPause     = time.Second
+	patientAfter     = 60
+	longRefusalPause = 5 * time.Second
 	// brokenAfter is how many times in a row something else must fail before anybody
 	// is told: a restart of the API server is no problem of the kind.
 	brokenAfter = 3
 	jitter      = 0.5
 )
+
+// pauseAfterRefusal is the pause after so many refusals in a row.
+func pauseAfterRefusal(refusals int) time.Duration {
+	if refusals > patientAfter {
+		return wait.Jitter(longRefusalPause, jitter)
+	}
+	return wait.Jitter(refusalPause, jitter)
+}
 
 // failurePause is the pause after so many other failures in a row: a list may be large.
 func failurePause(failures int) time.Duration {
@@ -113,7 +124,7 @@ func (w *kindWatch) run(ctx context.Context) {
 		pause := failurePause(failures)
 		if refused {
 			reflector = nil
-			pause = wait.Jitter(refusalPause, jitter)
+			pause = pauseAfterRefusal(failures)
 		}
 		select {
 		case <-ctx.Done():
