@@ -62,7 +62,7 @@ var _ = Describe("A node with an API server of its own", Ordered, func() {
 			return found, edge.Get(ctx, client.ObjectKeyFromObject(object), found)
 		}
 	}
-	beGone := WithTransform(func(err error) bool { return apierrors.IsNotFound(err) }, BeTrue())
+	beGone := WithTransform(apierrors.IsNotFound, BeTrue())
 	errorOf := func(read func() (client.Object, error)) func() error {
 		return func() error { _, err := read(); return err }
 	}
