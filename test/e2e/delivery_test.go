@@ -188,7 +188,7 @@ var _ = Describe("Delivery", func() {
 	It("lets a namespace go, and takes its objects from the nodes", func(ctx SpecContext) {
 		f := newFixture(ctx)
 		present, away := f.start(ctx, "a"), f.start(ctx, "b")
-		f.createMany(ctx, 3, func(int) string { return "1" })
+		f.createMany(ctx, 12, func(int) string { return "1" })
 		create(ctx, f.sync("all", f.configMaps()), f.sync("one", f.configMaps().named("object-0000")))
 		present.becomesMirrorOf(ctx, f.configMaps())
 		away.becomesMirrorOf(ctx, f.configMaps())
@@ -197,7 +197,10 @@ var _ = Describe("Delivery", func() {
 		removeAndWait(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}})
 		present.becomesEmpty(ctx)
 		present.becomesInSync(ctx)
+
+		// To a node that comes back it looks like any other mass deletion.
 		away.start(ctx)
+		away.approve(ctx)
 		away.becomesEmpty(ctx)
 		away.becomesInSync(ctx)
 	})

@@ -26,18 +26,13 @@ import (
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
 	"github.com/edgesync/edgesync/internal/testing/linkproxy"
 )
 
 var _ = Describe("Economy", func() {
 	It("1,000 delivered objects cause at most 20 writes to the API server", func(ctx SpecContext) {
-		// What the manager still has to write of earlier specs would count here.
-		Eventually(func() (*syncv1alpha1.ObjectSyncList, error) {
-			list := &syncv1alpha1.ObjectSyncList{}
-			return list, admin.List(ctx, list)
-		}).WithContext(ctx).Should(HaveField("Items", BeEmpty()))
+		awaitEndOfOthers(ctx) // what the manager still has to write of them would count here
 		f := newFixture(ctx)
 		n := f.start(ctx, "a")
 		n.has(ctx, "Synced", metav1.ConditionTrue, "Synced", "")

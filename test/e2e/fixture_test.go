@@ -19,6 +19,7 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -56,12 +57,25 @@ func (f *fixture) remove(ctx SpecContext) {
 		Expect(n.Kill()).To(Succeed())
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, n.edgeNode()))).To(Succeed())
 	}
-	// Before the namespace: an API server that has just been started may not name custom
-	// resources to the namespace controller yet, which then leaves them behind.
 	Expect(client.IgnoreNotFound(admin.DeleteAllOf(ctx, &syncv1alpha1.ObjectSync{}, client.InNamespace(f.namespace)))).To(Succeed())
 	Expect(admin.DeleteAllOf(ctx, &syncv1alpha1.ClusterObjectSync{}, client.MatchingLabels(f.labels()))).To(Succeed())
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}
 	Expect(client.IgnoreNotFound(admin.Delete(ctx, namespace))).To(Succeed())
+}
+
+// awaitEndOfOthers waits until nothing of earlier specs is being deleted any more.
+func awaitEndOfOthers(ctx SpecContext) {
+	GinkgoHelper()
+	Eventually(func() ([]syncv1alpha1.ObjectSync, error) {
+		list := &syncv1alpha1.ObjectSyncList{}
+		err := admin.List(ctx, list)
+		return list.Items, err
+	}).Should(BeEmpty())
+	Eventually(func() ([]corev1.Namespace, error) {
+		list := &corev1.NamespaceList{}
+		err := admin.List(ctx, list)
+		return slices.DeleteFunc(list.Items, func(n corev1.Namespace) bool { return n.DeletionTimestamp.IsZero() }), err
+	}).Should(BeEmpty())
 }
 
 func (f *fixture) labels() map[string]string { return map[string]string{specLabel: f.namespace} }

@@ -86,15 +86,16 @@ var _ = Describe("Bad input", func() {
 			Expect(err).To(HaveOccurred())
 			Expect(out).To(ContainSubstring(why))
 		}
-		wrongHash := "sha256:" + text(0, 64)
-		refused(f.namespace+"-a", token.Token, wrongHash, "sha256:")
-		refused(f.namespace+"-a", token.ID+"."+text(0, 32), token.CAHash, "token")
+		const newOne = "it is wrong, used up, expired, or meant for another node; make a new one with `manager token create`"
+		refused(f.namespace+"-a", token.Token, "sha256:"+text(0, 64), "sha256:"+text(0, 64))
 		refused(f.namespace+"-a", "nonsense", token.CAHash, "token")
-		refused(f.namespace+"-a", other.Token, token.CAHash, "token")
+		refused(f.namespace+"-a", token.ID+token.Token[len(token.ID):len(token.Token)-4]+"aaaa", token.CAHash, newOne)
+		refused(f.namespace+"-a", other.Token, token.CAHash, newOne)
 
 		_, err := join(f.namespace+"-a", token.Token, token.CAHash)
 		Expect(err).NotTo(HaveOccurred())
-		refused(f.namespace+"-c", token.Token, token.CAHash, "token")
+		refused(f.namespace+"-b", token.Token, token.CAHash, newOne)
+		refused(f.namespace+"-a", token.Token, token.CAHash, "use --force")
 		Expect(admin.Delete(ctx, &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: f.namespace + "-a"}})).To(Succeed())
 	})
 

@@ -162,13 +162,6 @@ var _ = Describe("The mass-delete guard", func() {
 		n.becomesMirrorOf(ctx, f.configMaps())
 		return f, n, sync
 	}
-	// follow runs the command that a message ends with, as it stands there.
-	follow := func(ctx SpecContext, message string) {
-		command := regexp.MustCompile(`kubectl (.*)$`).FindStringSubmatch(message)
-		Expect(command).To(HaveLen(2), message)
-		_, err := world.Kubectl(ctx, strings.Fields(command[1])...)
-		Expect(err).NotTo(HaveOccurred())
-	}
 
 	It("holds deletions back until the command in the condition of the sync is run", func(ctx SpecContext) {
 		f, n, sync := holdBack(ctx)
@@ -185,10 +178,8 @@ var _ = Describe("The mass-delete guard", func() {
 		_, n, sync := holdBack(ctx)
 		Eventually(notesAbout).WithContext(ctx).WithArguments(metav1.NamespaceDefault, "DeletesHeldBack").
 			Should(ContainElement(ContainSubstring("kubectl annotate edgenode " + n.NodeName)))
-		edgeNode, err := n.get(ctx)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(edgeNode.Status.Objects.HeldBack).To(BeEquivalentTo(objects))
-		follow(ctx, messageOf(edgeNode.Status.Conditions, "Synced"))
+		Expect(n.get(ctx)).To(HaveField("Status.Objects.HeldBack", BeEquivalentTo(objects)))
+		n.approve(ctx)
 		n.becomesEmpty(ctx)
 		Eventually(exists).WithContext(ctx).WithArguments(sync).Should(BeFalse())
 	})
@@ -208,6 +199,24 @@ var _ = Describe("The mass-delete guard", func() {
 		n.becomesEmpty(ctx)
 	})
 })
+
+// follow runs the command that a message ends with, as it stands there.
+func follow(ctx SpecContext, message string) {
+	GinkgoHelper()
+	command := regexp.MustCompile(`kubectl (.*)$`).FindStringSubmatch(message)
+	Expect(command).To(HaveLen(2), message)
+	_, err := world.Kubectl(ctx, strings.Fields(command[1])...)
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// approve does what the condition of the node says about deletions that are held back.
+func (n *node) approve(ctx SpecContext) {
+	GinkgoHelper()
+	n.has(ctx, "Synced", metav1.ConditionFalse, "DeletesHeldBack", "kubectl annotate edgenode "+n.NodeName)
+	edgeNode, err := n.get(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	follow(ctx, messageOf(edgeNode.Status.Conditions, "Synced"))
+}
 
 // notesAbout are those of the Events in a namespace that have a reason.
 func notesAbout(ctx SpecContext, namespace, reason string) ([]string, error) {

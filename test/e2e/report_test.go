@@ -36,6 +36,8 @@ import (
 // suiteFailed keeps the files of the suite for whoever looks for the cause.
 var suiteFailed bool
 
+var _ = ReportAfterEach(func(report SpecReport) { suiteFailed = suiteFailed || report.Failed() })
+
 // report prints, when the spec has failed, what its processes and objects say of it.
 func report(ctx context.Context, f *fixture) {
 	programs := []*process.Program{world.Manager()}
@@ -43,7 +45,6 @@ func report(ctx context.Context, f *fixture) {
 		programs = append(programs, n.Program)
 	}
 	if CurrentSpecReport().Failed() {
-		suiteFailed = true
 		for _, program := range programs {
 			AddReportEntry(program.Name(), program.LogTail())
 		}

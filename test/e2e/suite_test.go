@@ -79,7 +79,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() {
 		Expect(world.Stop()).To(Succeed())
-		if CurrentSpecReport().Failed() || suiteFailed {
+		if suiteFailed {
 			GinkgoWriter.Printf("everything is kept in %s\n", dir)
 			return
 		}
