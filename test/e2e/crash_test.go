@@ -98,7 +98,7 @@ var _ = Describe("A crash", func() {
 	It("of the API server or of etcd is ridden out", func(ctx SpecContext) {
 		// An API server that has just been started may not name custom resources to the
 		// namespace controller yet, which then leaves them behind for ever.
-		awaitEndOfOthers(ctx)
+		awaitEndOfNamespaces(ctx)
 		f := newFixture(ctx)
 		n := f.start(ctx, "a")
 		objects := f.createMany(ctx, 20, func(int) string { return "old" })
@@ -132,7 +132,7 @@ var _ = Describe("A crash", func() {
 	It("after which a backup is restored takes nodes back to it", func(ctx SpecContext) {
 		// An API server that has just been started may not name custom resources to the
 		// namespace controller yet, which then leaves them behind for ever.
-		awaitEndOfOthers(ctx)
+		awaitEndOfNamespaces(ctx)
 		f := newFixture(ctx)
 		n := f.start(ctx, "a")
 		changed, deleted, created := f.configMap("changed", "old"), f.configMap("deleted", "old"), f.configMap("created", "new")

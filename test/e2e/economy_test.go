@@ -32,7 +32,7 @@ import (
 
 var _ = Describe("Economy", func() {
 	It("1,000 delivered objects cause at most 20 writes to the API server", func(ctx SpecContext) {
-		awaitEndOfOthers(ctx) // what the manager still has to write of them would count here
+		awaitEndOfSyncs(ctx) // what the manager still has to write of them would count here
 		f := newFixture(ctx)
 		n := f.start(ctx, "a")
 		n.has(ctx, "Synced", metav1.ConditionTrue, "Synced", "")
@@ -49,7 +49,7 @@ var _ = Describe("Economy", func() {
 			haveCondition("Synced", metav1.ConditionTrue, "Synced", ""))))
 
 		writes := managerWrites()[before:]
-		AddReportEntry("writes", strings.Join(writes, "\n"))
+		AddReportEntry("writes", strings.Join(writes, "\n"), ReportEntryVisibilityFailureOrVerbose)
 		Expect(metric("edgesync_hub_puts_total") - delivered).To(BeNumerically(">=", 1000))
 		Expect(len(writes)).To(And(BeNumerically(">", 0), BeNumerically("<=", 20)), strings.Join(writes, "\n"))
 	})

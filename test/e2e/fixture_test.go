@@ -63,14 +63,19 @@ func (f *fixture) remove(ctx SpecContext) {
 	Expect(client.IgnoreNotFound(admin.Delete(ctx, namespace))).To(Succeed())
 }
 
-// awaitEndOfOthers waits until nothing of earlier specs is being deleted any more.
-func awaitEndOfOthers(ctx SpecContext) {
+// awaitEndOfSyncs waits until nothing of earlier specs is left to the manager.
+func awaitEndOfSyncs(ctx SpecContext) {
 	GinkgoHelper()
 	Eventually(func() ([]syncv1alpha1.ObjectSync, error) {
 		list := &syncv1alpha1.ObjectSyncList{}
 		err := admin.List(ctx, list)
 		return list.Items, err
 	}).Should(BeEmpty())
+}
+
+// awaitEndOfNamespaces waits until the namespaces of earlier specs are gone.
+func awaitEndOfNamespaces(ctx SpecContext) {
+	GinkgoHelper()
 	Eventually(func() ([]corev1.Namespace, error) {
 		list := &corev1.NamespaceList{}
 		err := admin.List(ctx, list)

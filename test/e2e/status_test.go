@@ -29,6 +29,32 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 )
 
+var _ = Describe("What kubectl shows", func() {
+	It("says at a glance what is where", func(ctx SpecContext) {
+		f := newFixture(ctx)
+		n := f.start(ctx, "a")
+		sync := f.sync("all", f.configMaps())
+		create(ctx, f.configMap("settings", "1"), sync)
+		becomesSynced(ctx, sync, 1, 1)
+		n.has(ctx, "Synced", metav1.ConditionTrue, "Synced", "")
+
+		kubectl := func(args ...string) string {
+			GinkgoHelper()
+			out, err := world.Kubectl(ctx, args...)
+			Expect(err).NotTo(HaveOccurred())
+			return out
+		}
+		Expect(kubectl("get", "osync", "--namespace", f.namespace)).To(SatisfyAll(
+			MatchRegexp(`^NAME +DESIRED +SYNCED +PENDING +FAILED +OFFLINE +STATUS +AGE\n`),
+			MatchRegexp(`\nall +1 +1 +0 +0 +0 +Synced +\d+s\n`)))
+		Eventually(func() string { return kubectl("get", "en", n.NodeName) }).WithContext(ctx).Should(SatisfyAll(
+			MatchRegexp(`^NAME +CONNECTED +SYNCED +DESIRED +HELD +PENDING +FAILED +VERSION +AGE\n`),
+			MatchRegexp(`\n`+n.NodeName+` +True +True +1 +1 +0 +0 +\S+ +\d+s\n`)))
+		Eventually(func() string { return kubectl("describe", "objectsync", "all", "--namespace", f.namespace) }).
+			WithContext(ctx).Should(MatchRegexp(`Normal +Synced .* Every connected node has stored and applied every object`))
+	})
+})
+
 // statusOf reads the status of a sync of either kind.
 func statusOf(ctx context.Context, sync client.Object) (syncv1alpha1.SyncStatus, error) {
 	err := admin.Get(ctx, client.ObjectKeyFromObject(sync), sync)

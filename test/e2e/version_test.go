@@ -40,8 +40,11 @@ var _ = Describe("A version that cannot be parsed", func() {
 	It("is replaced, or removed, as any other", func(ctx SpecContext) {
 		f := newFixture(ctx)
 		settings := f.configMap("settings", "1")
-		create(ctx, settings, f.sync("all", f.configMaps()))
-		conn := f.dial(ctx)
+		sync := f.sync("all", f.configMaps())
+		create(ctx, settings, sync)
+		n := f.nodeWithoutAgent(ctx)
+		Eventually(statusOf).WithContext(ctx).WithArguments(sync).Should(HaveField("Offline", BeEquivalentTo(1)))
+		conn := dial(ctx, n)
 
 		key := func(name string) *pb.ObjectKey {
 			return &pb.ObjectKey{Kind: "ConfigMap", Namespace: f.namespace, Name: name}
@@ -69,14 +72,20 @@ var _ = Describe("A version that cannot be parsed", func() {
 	})
 })
 
-// dial opens a session as a node that holds something, up to the question what.
-func (f *fixture) dial(ctx SpecContext) *websocket.Conn {
+// nodeWithoutAgent makes an EdgeNode alone.
+func (f *fixture) nodeWithoutAgent(ctx SpecContext) *node {
 	GinkgoHelper()
 	n := &node{Agent: world.Agent(f.namespace+"-raw", fleet.AgentOptions{})}
 	f.nodes = append(f.nodes, n)
 	edgeNode := n.edgeNode()
 	edgeNode.Labels = f.labels()
 	create(ctx, edgeNode)
+	return n
+}
+
+// dial opens a session as a node that holds something, up to the question what.
+func dial(ctx SpecContext, n *node) *websocket.Conn {
+	GinkgoHelper()
 	ca, err := castore.Ensure(ctx, admin, fleet.Namespace, time.Now())
 	Expect(err).NotTo(HaveOccurred())
 	config, err := agentsim.TLSConfig(ca, n.NodeName)
