@@ -97,6 +97,25 @@ var _ = Describe("Economy", func() {
 		Expect(metric("edgesync_hub_puts_total")).To(BeZero())
 		n.becomesMirrorOf(ctx, f.configMaps())
 	})
+
+	It("a node that comes and goes leaves nothing behind in the manager", func(ctx SpecContext) {
+		const times = 20
+		f := newFixture(ctx)
+		proxy := newProxy()
+		n := f.start(ctx, "a", fleet.AgentOptions{HubURL: "https://" + proxy.Addr()})
+		create(ctx, f.configMap("settings", "1"), f.sync("all", f.configMaps()))
+		n.becomesMirrorOf(ctx, f.configMaps())
+		n.becomesInSync(ctx)
+		goroutines, files := metric("go_goroutines"), metric("process_open_fds")
+		for range times {
+			before := len(proxy.Accepted())
+			proxy.Cut()
+			Eventually(func() int { return len(proxy.Accepted()) }).WithContext(ctx).Should(BeNumerically(">", before))
+			n.becomesInSync(ctx)
+		}
+		Eventually(metric).WithContext(ctx).WithArguments("go_goroutines").Should(BeNumerically("<", goroutines+times))
+		Eventually(metric).WithContext(ctx).WithArguments("process_open_fds").Should(BeNumerically("<", files+times))
+	})
 })
 
 // session is the id of the node's session; empty if it has none.
@@ -108,7 +127,7 @@ func (n *node) session(ctx SpecContext) string {
 	return edgeNode.Status.Session.ID
 }
 
-// metric is the sum of a counter of the manager.
+// metric is the sum of a metric of the manager.
 func metric(name string) (sum float64) {
 	GinkgoHelper()
 	response, err := http.Get(world.MetricsURL())

@@ -37,7 +37,7 @@ import (
 
 const (
 	// deadline bounds every wait for a state that must come, on a machine however busy.
-	deadline = time.Minute
+	deadline = 3 * time.Minute
 	polling  = 100 * time.Millisecond
 )
 
