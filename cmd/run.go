@@ -24,7 +24,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -40,6 +39,7 @@ import (
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/controllers"
+	"github.com/edgesync/edgesync/internal/admission"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/enroll"
 	"github.com/edgesync/edgesync/internal/hub"
@@ -139,7 +139,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	}
 	nodes, err := hub.New(hub.Options{
 		Index: index, Observer: trigger, ClusterEpoch: epoch,
-		Admit:    admission{cached: mgr.GetClient(), live: direct}.admit,
+		Admit:    admitTo(admission.Gate{Cached: mgr.GetClient(), Live: direct}),
 		Log:      mgr.GetLogger().WithName("hub"),
 		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat,
 	})
@@ -190,27 +190,15 @@ func clusterEpoch(ctx context.Context, reader client.Reader) (string, error) {
 	return string(namespace.UID), nil
 }
 
-// admission lets the nodes in that are known and not revoked.
-type admission struct {
-	cached, live client.Reader
-}
-
-func (a admission) admit(ctx context.Context, name string) error {
-	var node syncv1alpha1.EdgeNode
-	err := a.cached.Get(ctx, client.ObjectKey{Name: name}, &node)
-	if apierrors.IsNotFound(err) {
-		// It may have joined a moment ago.
-		err = a.live.Get(ctx, client.ObjectKey{Name: name}, &node)
+// admitTo is the gate as the hub wants it.
+func admitTo(gate admission.Gate) func(context.Context, pki.Node) error {
+	return func(ctx context.Context, peer pki.Node) error {
+		err := gate.Admit(ctx, peer)
+		if refused := (*admission.Refused)(nil); errors.As(err, &refused) {
+			return &hub.Refusal{Status: http.StatusForbidden, Message: refused.Message}
+		}
+		return err
 	}
-	switch {
-	case apierrors.IsNotFound(err):
-		return &hub.Refusal{Status: http.StatusForbidden, Message: fmt.Sprintf("there is no EdgeNode %s: join the node again", name)}
-	case err != nil:
-		return fmt.Errorf("look up the EdgeNode %s: %w", name, err)
-	case node.Spec.Revoked:
-		return &hub.Refusal{Status: http.StatusForbidden, Message: fmt.Sprintf("the EdgeNode %s is revoked", name)}
-	}
-	return nil
 }
 
 // hubIdentity is what the hub signs nodes with, and what it proves itself with.

@@ -115,6 +115,14 @@ const (
 	// condition shows, and approves just those deletions.
 	AnnotationApproveDeletes = "sync.edgesync.io/approve-deletes"
 
+	// AnnotationFormerUID names the uid that an EdgeNode had before it was restored into
+	// another cluster: certificates that were issued for that uid are good for it too.
+	AnnotationFormerUID = "sync.edgesync.io/former-uid"
+
+	// SelfLabelPrefix begins the key of every label of an EdgeNode that the node says of
+	// itself. All others come from the administrator.
+	SelfLabelPrefix = "self.sync.edgesync.io/"
+
 	// LabelAggregateToManager with the value "true" adds a ClusterRole's rules to
 	// what the manager may read.
 	LabelAggregateToManager = "sync.edgesync.io/aggregate-to-manager"

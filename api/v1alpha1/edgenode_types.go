@@ -61,6 +61,18 @@ type EdgeNodeStatus struct {
 	// +optional
 	BootID string `json:"bootID,omitempty"`
 
+	// joins counts the times that a machine has joined as this node. Certificates of
+	// an earlier join are refused.
+	// +optional
+	Joins int64 `json:"joins,omitempty"`
+
+	// certificates are the last that were issued to the node, the newest first.
+	// +listType=map
+	// +listMapKey=serial
+	// +kubebuilder:validation:MaxItems=5
+	// +optional
+	Certificates []IssuedCertificate `json:"certificates,omitempty"`
+
 	// objects counts the objects of the node, as they were when they had last been at
 	// rest for some seconds. While the node is away it is what was last written.
 	// +optional
@@ -79,6 +91,31 @@ type EdgeNodeStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// IssuedCertificate is a certificate that the manager has issued to a node.
+type IssuedCertificate struct {
+	// serial is the serial number of the certificate, in hexadecimal.
+	// +kubebuilder:validation:MaxLength=64
+	// +required
+	Serial string `json:"serial"`
+
+	// reason says what it was issued for: Joined, Renewed, or RenewedAfterExpiry.
+	// +required
+	Reason string `json:"reason"`
+
+	// issuedTime is when it was issued.
+	// +required
+	IssuedTime metav1.Time `json:"issuedTime"`
+
+	// notAfter is when it expires.
+	// +required
+	NotAfter metav1.Time `json:"notAfter"`
+
+	// remoteAddress is where the request came from.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	RemoteAddress string `json:"remoteAddress,omitempty"`
 }
 
 // EdgeNodeSession is one connection of a node.
@@ -160,6 +197,7 @@ type ObjectFailure struct {
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.agentVersion`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Last Seen",type=date,priority=1,JSONPath=`.status.lastSeenTime`
+// +kubebuilder:printcolumn:name="Certificate Expires",type=string,priority=1,JSONPath=`.status.certificates[0].notAfter`
 // +kubebuilder:printcolumn:name="Replica",type=string,priority=1,JSONPath=`.status.session.replica`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Synced")].message`
 type EdgeNode struct {

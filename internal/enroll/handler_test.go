@@ -61,7 +61,7 @@ func TestJoin(t *testing.T) {
 
 	g.Expect(status).To(Equal(http.StatusOK), body)
 	cert, response := parseResponse(g, body)
-	g.Expect(pki.NodeName(cert)).To(Equal("edge-1"))
+	g.Expect(pki.NodeOf(cert)).To(HaveField("Name", "edge-1"))
 	g.Expect(cert.NotAfter).To(Equal(now.Add(time.Hour)))
 	g.Expect(response.CA).To(Equal(string(h.handler.CA.CertificatePEM())))
 	node := &syncv1alpha1.EdgeNode{}
@@ -426,7 +426,7 @@ func FuzzJoin(f *testing.F) {
 		switch status {
 		case http.StatusOK:
 			cert, _ := parseResponse(NewWithT(t), answer)
-			if _, err := pki.NodeName(cert); err != nil {
+			if _, err := pki.NodeOf(cert); err != nil {
 				t.Fatalf("issued %s: %v", cert.Subject, err)
 			}
 		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusConflict, http.StatusRequestEntityTooLarge:

@@ -61,14 +61,15 @@ func (h *Handler) join(ctx context.Context, request *joinapi.Request, remote str
 		return nil, &badRequest{err}
 	}
 	token, err := h.redeem(ctx, id, secret, request.Node)
+	var node *syncv1alpha1.EdgeNode
 	if err == nil {
-		err = h.ensureNode(ctx, request.Node, token)
+		node, err = h.ensureNode(ctx, request.Node, token)
 	}
 	if err != nil {
 		h.tellRefused(err, id, request.Node, remote)
 		return nil, err
 	}
-	cert, err := h.CA.IssueNode(request.Node, key, h.NodeLifetime, h.Now())
+	cert, err := h.CA.IssueNode(pki.Node{Name: node.Name, UID: string(node.UID), Join: node.Status.Joins + 1}, key, h.NodeLifetime, h.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -156,21 +157,22 @@ func (h *Handler) node(ctx context.Context, name string) (*syncv1alpha1.EdgeNode
 
 // ensureNode makes the EdgeNode unless it exists. One that has come into being since
 // redeem looked is judged again.
-func (h *Handler) ensureNode(ctx context.Context, name string, token *Token) error {
-	err := h.Client.Create(ctx, &syncv1alpha1.EdgeNode{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: token.Labels},
-	})
+func (h *Handler) ensureNode(ctx context.Context, name string, token *Token) (*syncv1alpha1.EdgeNode, error) {
+	node := &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: token.Labels}}
+	err := h.Client.Create(ctx, node)
 	if err == nil {
-		return nil
+		return node, nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create EdgeNode %s: %w", name, err)
+		return nil, fmt.Errorf("create EdgeNode %s: %w", name, err)
 	}
-	node, err := h.node(ctx, name)
-	if err != nil {
-		return err
+	if node, err = h.node(ctx, name); err != nil {
+		return nil, err
 	}
-	return checkNode(node, token)
+	if node == nil {
+		return nil, fmt.Errorf("the EdgeNode %s was deleted while the node joined", name)
+	}
+	return node, checkNode(node, token)
 }
 
 // tellRefused tells the administrator what the caller is not told.

@@ -44,39 +44,39 @@ const (
 // ServeHTTP turns the request of a node into its session, which goes on after it has
 // returned. The node's name is the one in its verified client certificate.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, err := peerName(r.TLS)
+	node, err := peerNode(r.TLS)
 	if err != nil {
 		h.refuse(w, r, "", &Refusal{Status: http.StatusUnauthorized, Message: err.Error()})
 		return
 	}
-	if err := h.options.Admit(r.Context(), name); err != nil {
-		h.refuse(w, r, name, err)
+	if err := h.options.Admit(r.Context(), node); err != nil {
+		h.refuse(w, r, node.Name, err)
 		return
 	}
-	if err := h.reserve(name); err != nil {
-		h.refuse(w, r, name, err)
+	if err := h.reserve(node.Name); err != nil {
+		h.refuse(w, r, node.Name, err)
 		return
 	}
 	conn, err := h.upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		h.unreserve()
 		refusals.WithLabelValues("upgrade").Inc()
-		h.options.Log.Info("Refused a connection", "node", name, "address", r.RemoteAddr, "reason", err.Error())
+		h.options.Log.Info("Refused a connection", "node", node.Name, "address", r.RemoteAddr, "reason", err.Error())
 		return
 	}
 	// A goroutine of its own lets go of the buffers of the HTTP server.
 	address := r.RemoteAddr
 	go func() {
 		defer h.unreserve()
-		h.serve(name, address, conn)
+		h.serve(node, address, conn)
 	}()
 }
 
-func peerName(state *tls.ConnectionState) (string, error) {
+func peerNode(state *tls.ConnectionState) (pki.Node, error) {
 	if state == nil || len(state.VerifiedChains) == 0 {
-		return "", errors.New("a client certificate is needed: join the node first")
+		return pki.Node{}, errors.New("a client certificate is needed: join the node first")
 	}
-	return pki.NodeName(state.VerifiedChains[0][0])
+	return pki.NodeOf(state.VerifiedChains[0][0])
 }
 
 func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {
@@ -98,15 +98,15 @@ func refusalOf(err error) *Refusal {
 }
 
 // serve runs the session of a node over an open WebSocket.
-func (h *Hub) serve(name, address string, conn *websocket.Conn) {
-	log := h.options.Log.WithValues("node", name, "address", address)
+func (h *Hub) serve(node pki.Node, address string, conn *websocket.Conn) {
+	log := h.options.Log.WithValues("node", node.Name, "address", address)
 	w, err := newWire(conn)
 	if err != nil {
 		log.Error(err, "Cannot serve a node")
 		_ = conn.Close()
 		return
 	}
-	s := newSession(h, name, address, w)
+	s := newSession(h, node, address, w)
 	s.log = log.WithValues("session", s.id)
 	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
 	reason := s.run()
@@ -122,7 +122,7 @@ func (h *Hub) serve(name, address string, conn *websocket.Conn) {
 // applied it, nothing further is asked.
 func (s *session) open(hello *pb.Hello, keys []object.Key) error {
 	// From here on Disconnect finds the session; whom it was meant for before, this does.
-	if err := s.hub.options.Admit(s.hub.closing, s.name); err != nil {
+	if err := s.hub.options.Admit(s.hub.closing, s.peer); err != nil {
 		return refusalOf(err)
 	}
 	held, matches := s.expectedInventory(keys, hello)

@@ -65,8 +65,8 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, newTCP(t), func(o *Options) {
-				o.Admit = func(_ context.Context, node string) error {
-					if node != "edge-1" {
+				o.Admit = func(_ context.Context, node pki.Node) error {
+					if node.Name != "edge-1" {
 						return errors.New("the name is not that of the certificate")
 					}
 					return test.err
@@ -205,7 +205,7 @@ func TestServerWaitsUntilItIsReady(t *testing.T) {
 	g := NewWithT(t)
 	hub, err := New(Options{
 		Index: desired.NewIndex(nil), Observer: newObserver(), ClusterEpoch: epoch,
-		Admit: func(context.Context, string) error { return nil },
+		Admit: func(context.Context, pki.Node) error { return nil },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	server := &Server{Hub: hub, Address: "127.0.0.1:0", Ready: make(chan struct{})}

@@ -35,6 +35,7 @@ import (
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
 
@@ -63,11 +64,11 @@ func (r *Refusal) Error() string { return r.Message }
 type Options struct {
 	Index    *desired.Index
 	Observer Observer
-	// Admit decides whether a node may connect: nil, a *Refusal, or another error,
+	// Admit decides whether the bearer of a certificate may connect: nil, a *Refusal, or another error,
 	// which the node does not get to see. It is asked twice, the second time when
 	// Disconnect would find the session: so a node cannot slip in between. A change of
 	// mind must therefore be Admit's before Disconnect is called.
-	Admit func(ctx context.Context, node string) error
+	Admit func(ctx context.Context, node pki.Node) error
 	// ClusterEpoch identifies the cluster, whose resource versions are comparable.
 	ClusterEpoch string
 	Log          logr.Logger

@@ -29,6 +29,7 @@ import (
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
@@ -45,6 +46,7 @@ const (
 type session struct {
 	hub          *Hub
 	name         string
+	peer         pki.Node
 	id           string
 	connected    time.Time
 	address      string
@@ -132,9 +134,9 @@ func (s *session) signal() {
 	}
 }
 
-func newSession(h *Hub, name, address string, w *wire) *session {
+func newSession(h *Hub, peer pki.Node, address string, w *wire) *session {
 	return &session{
-		hub: h, name: name, address: address, wire: w,
+		hub: h, name: peer.Name, peer: peer, address: address, wire: w,
 		id: uuid.NewString(), connected: time.Now(),
 		opened: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}

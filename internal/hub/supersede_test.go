@@ -30,6 +30,7 @@ import (
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/patient"
+	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
 
@@ -173,7 +174,7 @@ func TestHubAndIndexAgreeOnTheSession(t *testing.T) {
 	index.SetNode("edge-1", nil, desired.NodeSettings{})
 	h, err := New(Options{
 		Index: index, Observer: newObserver(), ClusterEpoch: epoch,
-		Admit: func(context.Context, string) error { return nil },
+		Admit: func(context.Context, pki.Node) error { return nil },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	bare := func() *session {
@@ -237,7 +238,7 @@ func TestDisconnectTellsTheReason(t *testing.T) {
 func TestNodeIsRevokedBeforeItsHello(t *testing.T) {
 	var revoked sync.Map
 	w := newWorld(t, newTCP(t), func(o *Options) {
-		o.Admit = func(_ context.Context, node string) error {
+		o.Admit = func(_ context.Context, node pki.Node) error {
 			if _, ok := revoked.Load(node); ok {
 				return &Refusal{Status: 403, Message: "the node is revoked"}
 			}

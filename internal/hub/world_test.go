@@ -92,7 +92,7 @@ func newWorld(t testing.TB, network network, change ...func(*Options)) *world {
 	}
 	w.options = Options{
 		Index: w.index, Observer: w.observer, ClusterEpoch: epoch, Log: w.logs.logger(),
-		Admit: func(context.Context, string) error { return nil },
+		Admit: func(context.Context, pki.Node) error { return nil },
 	}
 	for _, c := range change {
 		c(&w.options)
@@ -205,7 +205,7 @@ func certificate(t testing.TB, ca *pki.CA, node string) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := ca.IssueNode(node, key.Public(), time.Hour, time.Now())
+	cert, err := ca.IssueNode(pki.Node{Name: node, UID: "uid", Join: 1}, key.Public(), time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func usages(u ...x509.ExtKeyUsage) func(*x509.Certificate) {
 func expectUsable(g Gomega, ca *CA) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	g.Expect(err).NotTo(HaveOccurred())
-	node, err := ca.IssueNode("edge-1", key.Public(), time.Hour, now)
+	node, err := ca.IssueNode(nodeNamed("edge-1"), key.Public(), time.Hour, now)
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = node.Verify(x509.VerifyOptions{Roots: ca.Pool(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	g.Expect(err).NotTo(HaveOccurred())
@@ -136,7 +136,7 @@ func TestSerialsAreRandomAndLong(t *testing.T) {
 	seen := map[string]bool{}
 	longest := 0
 	for range 50 {
-		cert, err := ca.IssueNode("edge-1", key.Public(), time.Hour, now)
+		cert, err := ca.IssueNode(nodeNamed("edge-1"), key.Public(), time.Hour, now)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(cert.SerialNumber.Sign()).To(Equal(1))
 		g.Expect(seen).NotTo(HaveKey(cert.SerialNumber.String()))
@@ -152,12 +152,12 @@ func TestCertificatesEndWithTheCA(t *testing.T) {
 	ca, key := newCA(t), newKey(t)
 	end := ca.Certificate().NotAfter
 
-	cert, err := ca.IssueNode("edge-1", key.Public(), NodeLifetime, end.Add(-time.Hour))
+	cert, err := ca.IssueNode(nodeNamed("edge-1"), key.Public(), NodeLifetime, end.Add(-time.Hour))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(cert.NotAfter).To(Equal(end))
 
-	_, err = ca.IssueNode("edge-1", key.Public(), NodeLifetime, end.Add(time.Second))
+	_, err = ca.IssueNode(nodeNamed("edge-1"), key.Public(), NodeLifetime, end.Add(time.Second))
 	g.Expect(err).To(MatchError(ContainSubstring("CA expired")))
-	_, err = ca.IssueNode("edge-1", key.Public(), 0, now)
+	_, err = ca.IssueNode(nodeNamed("edge-1"), key.Public(), 0, now)
 	g.Expect(err).To(MatchError(ContainSubstring("not positive")))
 }

@@ -27,7 +27,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +46,34 @@ const (
 	nodeNamePrefix = "system:edgesync:node:"
 )
 
+// uidPattern bounds what may be the uid of an EdgeNode. The API server makes UUIDs.
+var uidPattern = regexp.MustCompile(`^[A-Za-z0-9.:-]{1,64}$`)
+
+// Node is whom the certificate of a node was issued to.
+type Node struct {
+	// Name is that of the EdgeNode.
+	Name string
+	// UID is that of the EdgeNode: one that was deleted and made anew is another node,
+	// and the certificates of the former are not its own.
+	UID string
+	// Join counts the times that a machine has joined as this EdgeNode, from 1: one
+	// that takes the place of another leaves it behind with a lower number.
+	Join int64
+}
+
+// serialNumber is how uid and join stand in the subject of a certificate.
+func (n Node) serialNumber() string { return n.UID + "/" + strconv.FormatInt(n.Join, 10) }
+
+func (n Node) validate() error {
+	if err := ValidateNodeName(n.Name); err != nil {
+		return err
+	}
+	if !uidPattern.MatchString(n.UID) || n.Join < 1 {
+		return errors.New("the uid or the join of the node is missing")
+	}
+	return nil
+}
+
 // ValidateNodeName accepts DNS-1123 subdomains of at most 253 characters, as the
 // names of Kubernetes nodes are.
 func ValidateNodeName(name string) error {
@@ -57,42 +87,49 @@ func ValidateNodeName(name string) error {
 	return nil
 }
 
-// NodeName is the name of the node that a certificate was issued to. The certificate
-// must have been verified against the CA before: NodeName checks only that it is one
-// that IssueNode makes.
-func NodeName(cert *x509.Certificate) (string, error) {
+// NodeOf is the node that a certificate was issued to. The certificate must have been
+// verified against the CA before: NodeOf checks only that it is one that IssueNode makes.
+func NodeOf(cert *x509.Certificate) (Node, error) {
 	name, ok := strings.CutPrefix(cert.Subject.CommonName, nodeNamePrefix)
 	switch {
 	case !ok:
-		return "", fmt.Errorf("the common name does not begin with %q", nodeNamePrefix)
+		return Node{}, fmt.Errorf("the common name does not begin with %q", nodeNamePrefix)
 	case !slices.Equal(cert.Subject.Organization, []string{NodeOrganization}):
-		return "", fmt.Errorf("the organization is not %q", NodeOrganization)
+		return Node{}, fmt.Errorf("the organization is not %q", NodeOrganization)
 	case cert.IsCA:
-		return "", errors.New("it is a CA certificate")
+		return Node{}, errors.New("it is a CA certificate")
 	case !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}):
-		return "", errors.New("the extended key usage is not client authentication alone")
+		return Node{}, errors.New("the extended key usage is not client authentication alone")
 	}
-	if err := ValidateNodeName(name); err != nil {
-		return "", err
+	uid, join, _ := strings.Cut(cert.Subject.SerialNumber, "/")
+	count, err := strconv.ParseInt(join, 10, 64)
+	if err != nil {
+		return Node{}, errors.New("the serial number of the subject is not a uid and a join")
 	}
-	return name, nil
+	node := Node{Name: name, UID: uid, Join: count}
+	if err := node.validate(); err != nil {
+		return Node{}, err
+	}
+	return node, nil
 }
 
 // IssueNode signs the client certificate of a node. The caller has decided that
 // whoever holds the private key to public may be that node.
-func (c *CA) IssueNode(name string, public crypto.PublicKey, lifetime time.Duration, now time.Time) (*x509.Certificate, error) {
-	if err := ValidateNodeName(name); err != nil {
+func (c *CA) IssueNode(node Node, public crypto.PublicKey, lifetime time.Duration, now time.Time) (*x509.Certificate, error) {
+	if err := node.validate(); err != nil {
 		return nil, err
 	}
 	if err := checkNodeKey(public); err != nil {
 		return nil, err
 	}
 	cert, err := c.issue(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: nodeNamePrefix + name, Organization: []string{NodeOrganization}},
+		Subject: pkix.Name{
+			CommonName: nodeNamePrefix + node.Name, Organization: []string{NodeOrganization}, SerialNumber: node.serialNumber(),
+		},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, public, lifetime, now)
 	if err != nil {
-		return nil, fmt.Errorf("sign the certificate of node %s: %w", name, err)
+		return nil, fmt.Errorf("sign the certificate of node %s: %w", node.Name, err)
 	}
 	return cert, nil
 }

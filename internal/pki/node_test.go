@@ -82,7 +82,7 @@ func TestOnlyTheKeyOfARequestCounts(t *testing.T) {
 			public, err := RequestKey(request(t, key, template))
 			g.Expect(err).NotTo(HaveOccurred())
 
-			cert, err := ca.IssueNode("edge-1", public, NodeLifetime, now)
+			cert, err := ca.IssueNode(nodeNamed("edge-1"), public, NodeLifetime, now)
 
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(key.PublicKey.Equal(cert.PublicKey)).To(BeTrue())
@@ -147,23 +147,23 @@ func TestIssueNodeRefuses(t *testing.T) {
 	g := NewWithT(t)
 	ca, key := newCA(t), newKey(t)
 	for _, name := range []string{"", "Edge", "a b", "a,O=system:masters", "-a", "a..b", strings.Repeat("a", 254)} {
-		_, err := ca.IssueNode(name, key.Public(), time.Hour, now)
+		_, err := ca.IssueNode(nodeNamed(name), key.Public(), time.Hour, now)
 		g.Expect(err).To(HaveOccurred(), name)
 	}
 	foreign, err := rsaKey()
 	g.Expect(err).NotTo(HaveOccurred())
-	_, err = ca.IssueNode("edge-1", foreign.Public(), time.Hour, now)
+	_, err = ca.IssueNode(nodeNamed("edge-1"), foreign.Public(), time.Hour, now)
 	g.Expect(err).To(MatchError(ContainSubstring("ECDSA P-256 or Ed25519")))
 }
 
 func nodeCertificate(cn string, organizations ...string) *x509.Certificate {
 	return &x509.Certificate{
-		Subject:     pkix.Name{CommonName: cn, Organization: organizations},
+		Subject:     pkix.Name{CommonName: cn, Organization: organizations, SerialNumber: "uid-1/1"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 }
 
-func TestNodeName(t *testing.T) {
+func TestNodeOf(t *testing.T) {
 	t.Parallel()
 	longest := strings.Repeat("a", 253)
 	tests := map[string]struct {
@@ -195,30 +195,53 @@ func TestNodeName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
-			got, err := NodeName(test.cert)
-			g.Expect(got).To(Equal(test.want))
+			got, err := NodeOf(test.cert)
+			g.Expect(got.Name).To(Equal(test.want))
 			g.Expect(err != nil).To(Equal(test.want == ""))
 		})
 	}
 }
 
-func FuzzNodeName(f *testing.F) {
+func FuzzNodeOf(f *testing.F) {
 	for _, cn := range []string{"system:edgesync:node:edge-1", "system:edgesync:node:", "", "system:edgesync:node:A", "system:edgesync:node:a.b"} {
-		f.Add(cn, NodeOrganization)
+		f.Add(cn, NodeOrganization, "uid-1/1")
+		f.Add(cn, NodeOrganization, "/")
 	}
-	f.Fuzz(func(t *testing.T, cn, organization string) {
-		name, err := NodeName(nodeCertificate(cn, organization))
+	f.Fuzz(func(t *testing.T, cn, organization, serialNumber string) {
+		cert := nodeCertificate(cn, organization)
+		cert.Subject.SerialNumber = serialNumber
+		node, err := NodeOf(cert)
 		if err != nil {
-			if name != "" {
-				t.Fatalf("a name beside an error: %q", name)
+			if node != (Node{}) {
+				t.Fatalf("a node beside an error: %v", node)
 			}
 			return
 		}
-		if cn != nodeNamePrefix+name || organization != NodeOrganization || ValidateNodeName(name) != nil {
-			t.Fatalf("accepted %q of %q as %q", cn, organization, name)
+		if cn != nodeNamePrefix+node.Name || organization != NodeOrganization || node.validate() != nil {
+			t.Fatalf("accepted %q of %q with %q as %v", cn, organization, serialNumber, node)
 		}
 	})
 }
+
+func TestNodeOfReadsWhatIssueNodeWrites(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	node := Node{Name: "edge-1", UID: "6a0f5d5e-1b7a-4f5e-9a52-0f6f3a1d2c3b", Join: 7}
+	key := newKey(t)
+	cert, err := newCA(t).IssueNode(node, key.Public(), time.Hour, now)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(NodeOf(cert)).To(Equal(node))
+
+	for _, serialNumber := range []string{"", "uid", "uid/", "/1", "uid/0", "uid/-1", "uid/x", "a b/1", strings.Repeat("u", 65) + "/1"} {
+		cert := nodeCertificate("system:edgesync:node:edge-1", NodeOrganization)
+		cert.Subject.SerialNumber = serialNumber
+		_, err := NodeOf(cert)
+		g.Expect(err).To(HaveOccurred(), serialNumber)
+	}
+}
+
+// nodeNamed is a node of that name.
+func nodeNamed(name string) Node { return Node{Name: name, UID: "uid-1", Join: 1} }
 
 func FuzzRequestKey(f *testing.F) {
 	f.Add(request(f, newKey(f), &x509.CertificateRequest{}))

@@ -66,7 +66,7 @@ func TestVerifyPinned(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		return cert.Leaf
 	}
-	node, err := ca.IssueNode("hub", newKey(t).Public(), time.Hour, now)
+	node, err := ca.IssueNode(nodeNamed("hub"), newKey(t).Public(), time.Hour, now)
 	g.Expect(err).NotTo(HaveOccurred())
 	good := leaf(ca, "hub", "10.0.0.1", "::1")
 

@@ -142,7 +142,7 @@ func TestServerTLSConfig(t *testing.T) {
 	server.Time = clock
 	node := func(ca *CA, lifetime time.Duration, at time.Time) tls.Certificate {
 		key := newKey(t)
-		cert, err := ca.IssueNode("edge-1", key.Public(), lifetime, at)
+		cert, err := ca.IssueNode(nodeNamed("edge-1"), key.Public(), lifetime, at)
 		g.Expect(err).NotTo(HaveOccurred())
 		return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
 	}

@@ -50,6 +50,8 @@ func checkHubMessage(message *pb.HubMessage) error {
 		return firstError(checkKey(body.Delete.GetKey()), atMost("uid", body.Delete.GetUid(), maxOpaqueBytes))
 	case *pb.HubMessage_Drain:
 		return atMost("redirect", body.Drain.GetRedirect(), maxRedirectBytes)
+	case *pb.HubMessage_HubInfo:
+		return checkHubInfo(body.HubInfo)
 	case *pb.HubMessage_NeedInventory, *pb.HubMessage_Bookmark:
 		return nil
 	default:
@@ -69,7 +71,9 @@ func checkHello(hello *pb.Hello) error {
 		atMost("boot id", hello.GetBootId(), maxOpaqueBytes),
 		atMost("store epoch", hello.GetStoreEpoch(), maxOpaqueBytes),
 		atMost("cluster epoch", hello.GetClusterEpoch(), maxOpaqueBytes),
-		checkDigest(hello.GetInventoryDigest()))
+		checkDigest(hello.GetInventoryDigest()),
+		checkHubInfoDigest(hello.GetHubInfoDigest()),
+		checkLabels(hello.GetLabels()))
 }
 
 func checkInventory(inventory *pb.Inventory) error {

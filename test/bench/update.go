@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/pki/castore"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 	"github.com/edgesync/edgesync/internal/testing/agentsim"
@@ -202,7 +203,7 @@ func (b *bench) simulateAgent(ctx context.Context, name string, onMessage func(t
 	if err != nil {
 		return nil, err
 	}
-	config, err := agentsim.TLSConfig(ca, name)
+	config, err := agentsim.TLSConfig(ca, pki.Node{Name: name, UID: string(node.UID), Join: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/pki/castore"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
@@ -88,7 +89,9 @@ func dial(ctx SpecContext, n *node) *websocket.Conn {
 	GinkgoHelper()
 	ca, err := castore.Ensure(ctx, admin, fleet.Namespace, time.Now())
 	Expect(err).NotTo(HaveOccurred())
-	config, err := agentsim.TLSConfig(ca, n.NodeName)
+	edgeNode, err := n.get(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	config, err := agentsim.TLSConfig(ca, pki.Node{Name: n.NodeName, UID: string(edgeNode.UID), Join: 1})
 	Expect(err).NotTo(HaveOccurred())
 	dialer := websocket.Dialer{Subprotocols: []string{protocol.Subprotocol}, TLSClientConfig: config}
 	conn, response, err := dialer.DialContext(ctx, "wss://"+world.HubAddress()+protocol.SyncPath, nil)

@@ -90,7 +90,7 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 		h.t.Error(err)
 		return
 	}
-	cert, err := h.ca.IssueNode(request.Node, key, time.Hour, time.Now())
+	cert, err := h.ca.IssueNode(pki.Node{Name: request.Node, UID: "uid", Join: 1}, key, time.Hour, time.Now())
 	if err != nil {
 		h.t.Error(err)
 		return
@@ -101,7 +101,7 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *hub) sync(w http.ResponseWriter, r *http.Request) {
-	node, err := pki.NodeName(r.TLS.VerifiedChains[0][0])
+	node, err := pki.NodeOf(r.TLS.VerifiedChains[0][0])
 	if err != nil {
 		h.t.Error(err)
 		return
@@ -112,7 +112,7 @@ func (h *hub) sync(w http.ResponseWriter, r *http.Request) {
 		h.t.Error(err)
 		return
 	}
-	h.sessions <- &session{t: h.t, node: node, conn: conn}
+	h.sessions <- &session{t: h.t, node: node.Name, conn: conn}
 }
 
 // session is the hub's end of one connection.

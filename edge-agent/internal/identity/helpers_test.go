@@ -88,7 +88,7 @@ func issue(ca *pki.CA, csr, node string) joinapi.Response {
 	if err != nil {
 		panic(err)
 	}
-	cert, err := ca.IssueNode(node, key, time.Hour, time.Now())
+	cert, err := ca.IssueNode(pki.Node{Name: node, UID: "uid", Join: 1}, key, time.Hour, time.Now())
 	if err != nil {
 		panic(err)
 	}

@@ -44,13 +44,13 @@ const (
 // Identity is immutable and may be used concurrently.
 type Identity struct {
 	hub  *url.URL
-	node string
+	node pki.Node
 	pair tls.Certificate     // with Leaf
 	cas  []*x509.Certificate // at least one
 }
 
 func newIdentity(hub *url.URL, key crypto.Signer, cert *x509.Certificate, cas []*x509.Certificate) (*Identity, error) {
-	node, err := pki.NodeName(cert)
+	node, err := pki.NodeOf(cert)
 	if err != nil {
 		return nil, fmt.Errorf("not the certificate of a node: %w", err)
 	}
@@ -79,7 +79,7 @@ func sameKey(a, b crypto.PublicKey) bool {
 }
 
 // Node is the name of the node, which stands in its certificate.
-func (i *Identity) Node() string { return i.node }
+func (i *Identity) Node() string { return i.node.Name }
 
 // Hub is the address of the hub, as https://host:port.
 func (i *Identity) Hub() string { return i.hub.String() }

@@ -75,11 +75,11 @@ func TestTLSConfig(t *testing.T) {
 	handler := http.NewServeMux()
 	handler.Handle(joinapi.Path, signer(ca, unchanged))
 	handler.HandleFunc("/v1/sync", func(_ http.ResponseWriter, r *http.Request) {
-		name, err := pki.NodeName(r.TLS.PeerCertificates[0])
+		node, err := pki.NodeOf(r.TLS.PeerCertificates[0])
 		if err != nil {
-			name = err.Error()
+			t.Error(err)
 		}
-		seen <- name
+		seen <- node.Name
 	})
 	o := options(t, serve(t, hubConfig(t, ca, "127.0.0.1"), handler), ca)
 	g.Expect(Join(t.Context(), o)).To(Succeed())
@@ -115,7 +115,7 @@ func TestJoinDistrustsTheServer(t *testing.T) {
 	stolenNodeCertificate := func() *tls.Config {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		g.Expect(err).NotTo(HaveOccurred())
-		cert, err := ca.IssueNode("127.0.0.1", key.Public(), time.Hour, time.Now())
+		cert, err := ca.IssueNode(pki.Node{Name: "127.0.0.1", UID: "uid", Join: 1}, key.Public(), time.Hour, time.Now())
 		g.Expect(err).NotTo(HaveOccurred())
 		return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw, ca.Certificate().Raw}, PrivateKey: key}}}
 	}

@@ -56,7 +56,7 @@ func TestEnsureMakesTheCAOnce(t *testing.T) {
 	secret := &corev1.Secret{}
 	g.Expect(c.Get(t.Context(), key, secret)).To(Succeed())
 	g.Expect(secret.Type).To(Equal(corev1.SecretTypeTLS))
-	_, err = second.IssueNode("edge-1", first.Certificate().PublicKey, time.Hour, now)
+	_, err = second.IssueNode(pki.Node{Name: "edge-1", UID: "uid", Join: 1}, first.Certificate().PublicKey, time.Hour, now)
 	g.Expect(err).NotTo(HaveOccurred(), "the key was loaded as well")
 }
 

@@ -429,6 +429,7 @@ type HubMessage struct {
 	//	*HubMessage_Delete
 	//	*HubMessage_Bookmark
 	//	*HubMessage_Drain
+	//	*HubMessage_HubInfo
 	Body          isHubMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -525,6 +526,15 @@ func (x *HubMessage) GetDrain() *Drain {
 	return nil
 }
 
+func (x *HubMessage) GetHubInfo() *HubInfo {
+	if x != nil {
+		if x, ok := x.Body.(*HubMessage_HubInfo); ok {
+			return x.HubInfo
+		}
+	}
+	return nil
+}
+
 type isHubMessage_Body interface {
 	isHubMessage_Body()
 }
@@ -553,6 +563,10 @@ type HubMessage_Drain struct {
 	Drain *Drain `protobuf:"bytes,6,opt,name=drain,proto3,oneof"`
 }
 
+type HubMessage_HubInfo struct {
+	HubInfo *HubInfo `protobuf:"bytes,9,opt,name=hub_info,json=hubInfo,proto3,oneof"`
+}
+
 func (*HubMessage_Welcome) isHubMessage_Body() {}
 
 func (*HubMessage_NeedInventory) isHubMessage_Body() {}
@@ -564,6 +578,8 @@ func (*HubMessage_Delete) isHubMessage_Body() {}
 func (*HubMessage_Bookmark) isHubMessage_Body() {}
 
 func (*HubMessage_Drain) isHubMessage_Body() {}
+
+func (*HubMessage_HubInfo) isHubMessage_Body() {}
 
 type ObjectKey struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -648,8 +664,12 @@ type Hello struct {
 	InventoryDigest []byte `protobuf:"bytes,7,opt,name=inventory_digest,json=inventoryDigest,proto3" json:"inventory_digest,omitempty"`
 	// Payloads above this many bytes are refused by the agent.
 	MaxObjectBytes uint32 `protobuf:"varint,8,opt,name=max_object_bytes,json=maxObjectBytes,proto3" json:"max_object_bytes,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The digest of the last HubInfo that the agent has stored; empty if none.
+	HubInfoDigest []byte `protobuf:"bytes,9,opt,name=hub_info_digest,json=hubInfoDigest,proto3" json:"hub_info_digest,omitempty"`
+	// What the node says of itself. The hub puts each under a prefix of its own.
+	Labels        map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
@@ -736,6 +756,20 @@ func (x *Hello) GetMaxObjectBytes() uint32 {
 		return x.MaxObjectBytes
 	}
 	return 0
+}
+
+func (x *Hello) GetHubInfoDigest() []byte {
+	if x != nil {
+		return x.HubInfoDigest
+	}
+	return nil
+}
+
+func (x *Hello) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type Welcome struct {
@@ -1521,6 +1555,63 @@ func (x *Delete) GetRelease() bool {
 	return false
 }
 
+// HubInfo is what an agent needs to find and trust the hub from now on. It comes when
+// it is not what the digest in Hello names, and whenever it changes.
+type HubInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where to connect, https://host:port, the preferred first. Empty leaves it at the
+	// address that the agent has joined with.
+	Addresses []string `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// The CA certificates to trust, each as DER; at least one.
+	Authorities   [][]byte `protobuf:"bytes,2,rep,name=authorities,proto3" json:"authorities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HubInfo) Reset() {
+	*x = HubInfo{}
+	mi := &file_edgesync_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HubInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HubInfo) ProtoMessage() {}
+
+func (x *HubInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_edgesync_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HubInfo.ProtoReflect.Descriptor instead.
+func (*HubInfo) Descriptor() ([]byte, []int) {
+	return file_edgesync_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HubInfo) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *HubInfo) GetAuthorities() [][]byte {
+	if x != nil {
+		return x.Authorities
+	}
+	return nil
+}
+
 // Bookmark says that at this point the agent has been sent all that it should hold.
 type Bookmark struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1530,7 +1621,7 @@ type Bookmark struct {
 
 func (x *Bookmark) Reset() {
 	*x = Bookmark{}
-	mi := &file_edgesync_proto_msgTypes[17]
+	mi := &file_edgesync_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1633,7 @@ func (x *Bookmark) String() string {
 func (*Bookmark) ProtoMessage() {}
 
 func (x *Bookmark) ProtoReflect() protoreflect.Message {
-	mi := &file_edgesync_proto_msgTypes[17]
+	mi := &file_edgesync_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1646,7 @@ func (x *Bookmark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bookmark.ProtoReflect.Descriptor instead.
 func (*Bookmark) Descriptor() ([]byte, []int) {
-	return file_edgesync_proto_rawDescGZIP(), []int{17}
+	return file_edgesync_proto_rawDescGZIP(), []int{18}
 }
 
 // Drain asks the agent to go elsewhere: this hub is shutting down.
@@ -1571,7 +1662,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_edgesync_proto_msgTypes[18]
+	mi := &file_edgesync_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1674,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_edgesync_proto_msgTypes[18]
+	mi := &file_edgesync_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1687,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_edgesync_proto_rawDescGZIP(), []int{18}
+	return file_edgesync_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Drain) GetDeadlineMs() uint32 {
@@ -1629,7 +1720,7 @@ const file_edgesync_proto_rawDesc = "" +
 	"\aapplied\x18\x05 \x01(\v2\x14.edgesync.v1.AppliedH\x00R\aappliedB\x06\n" +
 	"\x04bodyJ\x04\b\x06\x10\a\"?\n" +
 	"\bHubFrame\x123\n" +
-	"\bmessages\x18\x01 \x03(\v2\x17.edgesync.v1.HubMessageR\bmessages\"\xcd\x02\n" +
+	"\bmessages\x18\x01 \x03(\v2\x17.edgesync.v1.HubMessageR\bmessages\"\x80\x03\n" +
 	"\n" +
 	"HubMessage\x120\n" +
 	"\awelcome\x18\x01 \x01(\v2\x14.edgesync.v1.WelcomeH\x00R\awelcome\x12C\n" +
@@ -1637,13 +1728,14 @@ const file_edgesync_proto_rawDesc = "" +
 	"\x03put\x18\x03 \x01(\v2\x10.edgesync.v1.PutH\x00R\x03put\x12-\n" +
 	"\x06delete\x18\x04 \x01(\v2\x13.edgesync.v1.DeleteH\x00R\x06delete\x123\n" +
 	"\bbookmark\x18\x05 \x01(\v2\x15.edgesync.v1.BookmarkH\x00R\bbookmark\x12*\n" +
-	"\x05drain\x18\x06 \x01(\v2\x12.edgesync.v1.DrainH\x00R\x05drainB\x06\n" +
+	"\x05drain\x18\x06 \x01(\v2\x12.edgesync.v1.DrainH\x00R\x05drain\x121\n" +
+	"\bhub_info\x18\t \x01(\v2\x14.edgesync.v1.HubInfoH\x00R\ahubInfoB\x06\n" +
 	"\x04bodyJ\x04\b\a\x10\bJ\x04\b\b\x10\t\"g\n" +
 	"\tObjectKey\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"\xb6\x02\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\xd1\x03\n" +
 	"\x05Hello\x12+\n" +
 	"\x11protocol_versions\x18\x01 \x03(\rR\x10protocolVersions\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x12\x17\n" +
@@ -1653,7 +1745,13 @@ const file_edgesync_proto_rawDesc = "" +
 	"\rcluster_epoch\x18\x05 \x01(\tR\fclusterEpoch\x12'\n" +
 	"\x0finventory_count\x18\x06 \x01(\rR\x0einventoryCount\x12)\n" +
 	"\x10inventory_digest\x18\a \x01(\fR\x0finventoryDigest\x12(\n" +
-	"\x10max_object_bytes\x18\b \x01(\rR\x0emaxObjectBytes\"\xec\x01\n" +
+	"\x10max_object_bytes\x18\b \x01(\rR\x0emaxObjectBytes\x12&\n" +
+	"\x0fhub_info_digest\x18\t \x01(\fR\rhubInfoDigest\x126\n" +
+	"\x06labels\x18\n" +
+	" \x03(\v2\x1e.edgesync.v1.Hello.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xec\x01\n" +
 	"\aWelcome\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x18\n" +
 	"\asession\x18\x02 \x01(\tR\asession\x12#\n" +
@@ -1715,7 +1813,10 @@ const file_edgesync_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12(\n" +
 	"\x03key\x18\x02 \x01(\v2\x16.edgesync.v1.ObjectKeyR\x03key\x12\x10\n" +
 	"\x03uid\x18\x03 \x01(\tR\x03uid\x12\x18\n" +
-	"\arelease\x18\x04 \x01(\bR\arelease\"\n" +
+	"\arelease\x18\x04 \x01(\bR\arelease\"I\n" +
+	"\aHubInfo\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses\x12 \n" +
+	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\n" +
 	"\n" +
 	"\bBookmark\"D\n" +
 	"\x05Drain\x12\x1f\n" +
@@ -1754,7 +1855,7 @@ func file_edgesync_proto_rawDescGZIP() []byte {
 }
 
 var file_edgesync_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_edgesync_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_edgesync_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_edgesync_proto_goTypes = []any{
 	(ApplyState)(0),        // 0: edgesync.v1.ApplyState
 	(NackCode)(0),          // 1: edgesync.v1.NackCode
@@ -1776,8 +1877,10 @@ var file_edgesync_proto_goTypes = []any{
 	(*ApplyResult)(nil),    // 17: edgesync.v1.ApplyResult
 	(*Put)(nil),            // 18: edgesync.v1.Put
 	(*Delete)(nil),         // 19: edgesync.v1.Delete
-	(*Bookmark)(nil),       // 20: edgesync.v1.Bookmark
-	(*Drain)(nil),          // 21: edgesync.v1.Drain
+	(*HubInfo)(nil),        // 20: edgesync.v1.HubInfo
+	(*Bookmark)(nil),       // 21: edgesync.v1.Bookmark
+	(*Drain)(nil),          // 22: edgesync.v1.Drain
+	nil,                    // 23: edgesync.v1.Hello.LabelsEntry
 }
 var file_edgesync_proto_depIdxs = []int32{
 	4,  // 0: edgesync.v1.AgentFrame.messages:type_name -> edgesync.v1.AgentMessage
@@ -1791,24 +1894,26 @@ var file_edgesync_proto_depIdxs = []int32{
 	10, // 8: edgesync.v1.HubMessage.need_inventory:type_name -> edgesync.v1.NeedInventory
 	18, // 9: edgesync.v1.HubMessage.put:type_name -> edgesync.v1.Put
 	19, // 10: edgesync.v1.HubMessage.delete:type_name -> edgesync.v1.Delete
-	20, // 11: edgesync.v1.HubMessage.bookmark:type_name -> edgesync.v1.Bookmark
-	21, // 12: edgesync.v1.HubMessage.drain:type_name -> edgesync.v1.Drain
-	12, // 13: edgesync.v1.Inventory.entries:type_name -> edgesync.v1.InventoryEntry
-	7,  // 14: edgesync.v1.InventoryEntry.key:type_name -> edgesync.v1.ObjectKey
-	0,  // 15: edgesync.v1.InventoryEntry.state:type_name -> edgesync.v1.ApplyState
-	14, // 16: edgesync.v1.Ack.ranges:type_name -> edgesync.v1.SequenceRange
-	1,  // 17: edgesync.v1.Nack.code:type_name -> edgesync.v1.NackCode
-	17, // 18: edgesync.v1.Applied.results:type_name -> edgesync.v1.ApplyResult
-	7,  // 19: edgesync.v1.ApplyResult.key:type_name -> edgesync.v1.ObjectKey
-	0,  // 20: edgesync.v1.ApplyResult.state:type_name -> edgesync.v1.ApplyState
-	7,  // 21: edgesync.v1.Put.key:type_name -> edgesync.v1.ObjectKey
-	2,  // 22: edgesync.v1.Put.encoding:type_name -> edgesync.v1.Encoding
-	7,  // 23: edgesync.v1.Delete.key:type_name -> edgesync.v1.ObjectKey
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	21, // 11: edgesync.v1.HubMessage.bookmark:type_name -> edgesync.v1.Bookmark
+	22, // 12: edgesync.v1.HubMessage.drain:type_name -> edgesync.v1.Drain
+	20, // 13: edgesync.v1.HubMessage.hub_info:type_name -> edgesync.v1.HubInfo
+	23, // 14: edgesync.v1.Hello.labels:type_name -> edgesync.v1.Hello.LabelsEntry
+	12, // 15: edgesync.v1.Inventory.entries:type_name -> edgesync.v1.InventoryEntry
+	7,  // 16: edgesync.v1.InventoryEntry.key:type_name -> edgesync.v1.ObjectKey
+	0,  // 17: edgesync.v1.InventoryEntry.state:type_name -> edgesync.v1.ApplyState
+	14, // 18: edgesync.v1.Ack.ranges:type_name -> edgesync.v1.SequenceRange
+	1,  // 19: edgesync.v1.Nack.code:type_name -> edgesync.v1.NackCode
+	17, // 20: edgesync.v1.Applied.results:type_name -> edgesync.v1.ApplyResult
+	7,  // 21: edgesync.v1.ApplyResult.key:type_name -> edgesync.v1.ObjectKey
+	0,  // 22: edgesync.v1.ApplyResult.state:type_name -> edgesync.v1.ApplyState
+	7,  // 23: edgesync.v1.Put.key:type_name -> edgesync.v1.ObjectKey
+	2,  // 24: edgesync.v1.Put.encoding:type_name -> edgesync.v1.Encoding
+	7,  // 25: edgesync.v1.Delete.key:type_name -> edgesync.v1.ObjectKey
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_edgesync_proto_init() }
@@ -1830,6 +1935,7 @@ func file_edgesync_proto_init() {
 		(*HubMessage_Delete)(nil),
 		(*HubMessage_Bookmark)(nil),
 		(*HubMessage_Drain)(nil),
+		(*HubMessage_HubInfo)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1837,7 +1943,7 @@ func file_edgesync_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_edgesync_proto_rawDesc), len(file_edgesync_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

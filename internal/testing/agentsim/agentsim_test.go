@@ -58,7 +58,7 @@ func serve(t *testing.T) (h *hub.Hub, table *desired.Table, address string, ca *
 	index.SetNode("edge-1", nil, desired.NodeSettings{})
 	h, err := hub.New(hub.Options{
 		Index: index, Observer: nobody{}, ClusterEpoch: "cluster", Log: logr.Discard(),
-		Admit: func(context.Context, string) error { return nil },
+		Admit: func(context.Context, pki.Node) error { return nil },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	ca, err = pki.NewCA(time.Now())
@@ -95,7 +95,7 @@ func TestFollowsARealHub(t *testing.T) {
 		g := NewWithT(t)
 		h, table, address, ca := serve(t)
 		table.Replace([]desired.Item{configMap("a", "1"), configMap("b", "2")}, "2")
-		config, err := TLSConfig(ca, "edge-1")
+		config, err := TLSConfig(ca, pki.Node{Name: "edge-1", UID: "uid", Join: 1})
 		g.Expect(err).NotTo(HaveOccurred())
 
 		messages := make(chan string, 100)
@@ -152,7 +152,7 @@ func TestSaysWhyThereIsNoSession(t *testing.T) {
 	t.Run("session", func(t *testing.T) {
 		g := NewWithT(t)
 		h, _, address, ca := serve(t)
-		config, err := TLSConfig(ca, "edge-1")
+		config, err := TLSConfig(ca, pki.Node{Name: "edge-1", UID: "uid", Join: 1})
 		g.Expect(err).NotTo(HaveOccurred())
 		ended := make(chan error, 1)
 		go func() { ended <- Run(t.Context(), Config{Hub: address, TLS: config}) }()

@@ -28,7 +28,7 @@ import (
 
 // TLSConfig is that of a node to which the CA has issued a certificate without a join.
 // The EdgeNode is the caller's business.
-func TLSConfig(ca *pki.CA, node string) (*tls.Config, error) {
+func TLSConfig(ca *pki.CA, node pki.Node) (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,84 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package admission decides whether the bearer of a node's certificate may act as the
+// node now. Every replica asks it, for sessions as for everything else a node may do.
+package admission
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/pki"
+)
+
+// Refused is the error for a node that may not act. It tells the operator of the node
+// what to do, on one line.
+type Refused struct{ Message string }
+
+func (r *Refused) Error() string { return r.Message }
+
+func refuse(format string, args ...any) error {
+	return &Refused{Message: fmt.Sprintf(format, args...)}
+}
+
+// Gate admits nodes by their EdgeNodes. It may be used concurrently.
+type Gate struct {
+	// Cached may lag behind Live, which reads from the API server: nobody is refused
+	// before Live has been asked.
+	Cached, Live client.Reader
+}
+
+// Admit returns nil, a *Refused, or another error if the EdgeNode cannot be read.
+func (g Gate) Admit(ctx context.Context, peer pki.Node) error {
+	err := admitFrom(ctx, g.Cached, peer)
+	if err == nil {
+		return nil
+	}
+	return admitFrom(ctx, g.Live, peer)
+}
+
+func admitFrom(ctx context.Context, reader client.Reader, peer pki.Node) error {
+	node := &syncv1alpha1.EdgeNode{}
+	err := reader.Get(ctx, client.ObjectKey{Name: peer.Name}, node)
+	if apierrors.IsNotFound(err) {
+		return refuse("there is no EdgeNode %s: join the node again", peer.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("look up the EdgeNode %s: %w", peer.Name, err)
+	}
+	return Check(node, peer)
+}
+
+// Check tells whether a certificate that was issued to peer is good for the node as it is.
+func Check(node *syncv1alpha1.EdgeNode, peer pki.Node) error {
+	switch {
+	case node.Spec.Revoked:
+		return refuse("the EdgeNode %s is revoked", node.Name)
+	case !node.DeletionTimestamp.IsZero():
+		return refuse("the EdgeNode %s is being deleted", node.Name)
+	case types.UID(peer.UID) != node.UID && peer.UID != node.Annotations[syncv1alpha1.AnnotationFormerUID]:
+		return refuse("the EdgeNode %s was deleted and made anew since this machine joined: join it again", node.Name)
+	case peer.Join < node.Status.Joins:
+		return refuse("another machine has joined as %s since this one did: join this one again, under a name of its own", node.Name)
+	}
+	return nil
+}
