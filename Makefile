@@ -83,7 +83,7 @@ lint-fix: $(TOOLS)/golangci-lint ## Run the linters and fix what they can fix.
 	@$(TOOLS)/golangci-lint run --fix
 
 .PHONY: verify
-verify: verify-generated verify-modules verify-project verify-manifests lint ## Check that generated files, go.mod, PROJECT, manifests and style are in order.
+verify: verify-generated verify-modules verify-licenses verify-project verify-manifests lint ## Check that generated files, go.mod, licenses, PROJECT, manifests and style are in order.
 	@echo "verify: all in order"
 
 .PHONY: verify-generated
@@ -92,13 +92,25 @@ verify-generated:
 
 .PHONY: verify-modules
 verify-modules:
-	@for dir in . hack/tools hack/tools/lint; do \
+	@for dir in . hack/tools hack/tools/licenses hack/tools/lint; do \
 	  echo "verify: $$dir/go.mod is tidy"; \
 	  go mod tidy -C $$dir -diff || { echo "$$dir/go.mod or go.sum is not tidy: run go mod tidy there" >&2; exit 1; }; \
 	done
 	@# Tidying hack/kube would pull in what only the tests of Kubernetes need.
 	@echo "verify: hack/kube/go.mod is complete"
 	@GOWORK=off go list -C hack/kube -mod=readonly -deps . >/dev/null
+
+# What is shipped: the programs that the images hold.
+shipped := ./cmd ./edge-agent
+
+.PHONY: verify-licenses
+verify-licenses: $(TOOLS)/go-licenses
+	@echo "verify: licenses of all that is linked into $(shipped)"
+	@hack/tools/verify-licenses.sh $(shipped)
+
+.PHONY: govulncheck
+govulncheck: $(TOOLS)/govulncheck ## Look for known vulnerabilities in what is shipped; needs https://vuln.go.dev, or GOVULNDB.
+	@hack/tools/govulncheck.sh $(shipped)
 
 .PHONY: verify-project
 verify-project: $(TOOLS)/project
@@ -236,6 +248,9 @@ $(TOOLS)/crd-ref-docs: $(hack_tools)
 $(TOOLS)/protoc-gen-go: $(hack_tools)
 	$(call build_tool,hack/tools,google.golang.org/protobuf/cmd/protoc-gen-go)
 
+$(TOOLS)/govulncheck: $(hack_tools)
+	$(call build_tool,hack/tools,golang.org/x/vuln/cmd/govulncheck)
+
 $(TOOLS)/protogen: $(hack_tools) hack/tools/protogen/main.go
 	$(call build_tool,hack/tools,./protogen)
 
@@ -244,3 +259,6 @@ $(TOOLS)/project: $(hack_tools) hack/tools/project/main.go
 
 $(TOOLS)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
 	$(call build_tool,hack/tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+$(TOOLS)/go-licenses: hack/tools/licenses/go.mod hack/tools/licenses/go.sum
+	$(call build_tool,hack/tools/licenses,github.com/google/go-licenses/v2)
