@@ -119,7 +119,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	ca, serving, err := hubIdentity(ctx, direct, o)
+	authority, serving, err := hubIdentity(ctx, direct, o)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	}
 	return errors.Join(
 		mgr.Add(watches),
-		mgr.Add(newServer(mgr, o, nodes, direct, ca, serving, primed)),
+		mgr.Add(newServer(mgr, o, nodes, direct, authority, serving, primed)),
 		mgr.AddReadyzCheck("hub", readyOnce(primed)))
 }
 
@@ -202,23 +202,24 @@ func admitTo(gate admission.Gate) func(context.Context, pki.Node) error {
 }
 
 // hubIdentity is what the hub signs nodes with, and what it proves itself with.
-func hubIdentity(ctx context.Context, c client.Client, o *options) (*pki.CA, *pki.ServingCertificate, error) {
+func hubIdentity(ctx context.Context, c client.Client, o *options) (*pki.Authority, *pki.ServingCertificate, error) {
 	ca, err := castore.Ensure(ctx, c, o.namespace, time.Now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("the hub's CA: %w", err)
 	}
-	serving, err := pki.NewServingCertificate(ca, o.hub.publicNames, pki.ServerLifetime, time.Now)
+	authority := pki.NewAuthority(ca)
+	serving, err := pki.NewServingCertificate(authority, o.hub.publicNames, pki.ServerLifetime, time.Now)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--hub-public-names: %w", err)
 	}
-	return ca, serving, nil
+	return authority, serving, nil
 }
 
-func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, ca *pki.CA, serving *pki.ServingCertificate, ready <-chan struct{}) *hub.Server {
+func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, authority *pki.Authority, serving *pki.ServingCertificate, ready <-chan struct{}) *hub.Server {
 	return &hub.Server{
 		Hub: h,
 		Join: enroll.NewHandler(enroll.Config{
-			CA:           ca,
+			CA:           authority.Trust().CA,
 			NodeLifetime: o.hub.nodeLifetime,
 			Client:       direct,
 			Namespace:    o.namespace,
@@ -227,7 +228,7 @@ func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, c
 			Now:          time.Now,
 		}),
 		Address: o.hub.bind,
-		TLS:     pki.ServerTLSConfig(ca, serving),
+		TLS:     pki.ServerTLSConfig(serving),
 		Ready:   ready,
 		Log:     mgr.GetLogger().WithName("hub"),
 	}

@@ -73,10 +73,11 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func peerNode(state *tls.ConnectionState) (pki.Node, error) {
-	if state == nil || len(state.VerifiedChains) == 0 {
-		return pki.Node{}, errors.New("a client certificate is needed: join the node first")
+	peer, err := pki.PeerOf(state)
+	if err == nil && peer.Expired(time.Now()) {
+		err = fmt.Errorf("the certificate of the node expired at %s: renew it", peer.Certificate.NotAfter.Format(time.RFC3339))
 	}
-	return pki.NodeOf(state.VerifiedChains[0][0])
+	return peer.Node, err
 }
 
 func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {

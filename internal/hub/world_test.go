@@ -124,12 +124,12 @@ func (w *world) start() {
 	var err error
 	w.hub, err = New(w.options)
 	w.g.Expect(err).NotTo(HaveOccurred())
-	serving, err := pki.NewServingCertificate(w.ca, []string{"127.0.0.1"}, time.Hour, time.Now)
+	serving, err := pki.NewServingCertificate(pki.NewAuthority(w.ca), []string{"127.0.0.1"}, time.Hour, time.Now)
 	w.g.Expect(err).NotTo(HaveOccurred())
 	ready := make(chan struct{})
 	close(ready)
 	server := &Server{
-		Hub: w.hub, Join: http.NotFoundHandler(), TLS: pki.ServerTLSConfig(w.ca, serving),
+		Hub: w.hub, Join: http.NotFoundHandler(), TLS: pki.ServerTLSConfig(serving),
 		Ready: ready, Log: w.options.Log,
 	}
 	ctx, cancel := context.WithCancel(context.Background())

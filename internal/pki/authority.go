@@ -18,56 +18,37 @@ package pki
 
 import (
 	"crypto"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
+	"sync/atomic"
 	"time"
 )
 
-// Authority is what the hub issues certificates with, and what nodes are to trust. It
-// may be used concurrently.
+// Authority is what the hub issues certificates with, and what nodes are to trust. Its
+// Trust is replaced while it is in use. It may be used concurrently.
 type Authority struct {
-	ca *CA
+	trust atomic.Pointer[Trust]
 }
 
-// NewAuthority is the authority of one CA.
-func NewAuthority(ca *CA) *Authority { return &Authority{ca: ca} }
+// NewAuthority is the authority of one CA, without a past.
+func NewAuthority(ca *CA) *Authority {
+	a := &Authority{}
+	a.Set(NewTrust(ca))
+	return a
+}
+
+// Set replaces what the authority works with, at once and for all its users.
+func (a *Authority) Set(trust Trust) { a.trust.Store(&trust) }
+
+// Trust is what the authority works with at the moment.
+func (a *Authority) Trust() Trust { return *a.trust.Load() }
 
 // IssueNode signs the client certificate of a node, as CA.IssueNode does.
 func (a *Authority) IssueNode(node Node, public crypto.PublicKey, lifetime time.Duration, now time.Time) (*x509.Certificate, error) {
-	return a.ca.IssueNode(node, public, lifetime, now)
+	return a.Trust().CA.IssueNode(node, public, lifetime, now)
 }
 
 // Anchors are the CA certificates that nodes are to trust, the one that signs first.
-func (a *Authority) Anchors() []*x509.Certificate { return []*x509.Certificate{a.ca.cert} }
+func (a *Authority) Anchors() []*x509.Certificate { return a.Trust().Anchors() }
 
 // AnchorsPEM are the Anchors as PEM.
-func (a *Authority) AnchorsPEM() []byte {
-	var bundle []byte
-	for _, anchor := range a.Anchors() {
-		bundle = append(bundle, EncodeCertificate(anchor)...)
-	}
-	return bundle
-}
-
-// Peer is the node at the other end of a connection.
-type Peer struct {
-	Node
-	// Certificate is the one that it has proven to hold the key of.
-	Certificate *x509.Certificate
-}
-
-// Expired tells whether the certificate of the peer is no longer good for anything but
-// its renewal.
-func (p Peer) Expired(now time.Time) bool { return now.After(p.Certificate.NotAfter) }
-
-// PeerOf is the node at the other end of a connection that was made with a
-// configuration of ServerTLSConfig. It is an error if it presented no certificate of a node.
-func PeerOf(state *tls.ConnectionState) (Peer, error) {
-	if state == nil || len(state.VerifiedChains) == 0 {
-		return Peer{}, errors.New("a client certificate is needed: join the node first")
-	}
-	cert := state.VerifiedChains[0][0]
-	node, err := NodeOf(cert)
-	return Peer{Node: node, Certificate: cert}, err
-}
+func (a *Authority) AnchorsPEM() []byte { return encodeCertificates(a.Anchors()) }

@@ -177,6 +177,14 @@ func EncodeCertificate(cert *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: cert.Raw})
 }
 
+func encodeCertificates(certs []*x509.Certificate) []byte {
+	var bundle []byte
+	for _, cert := range certs {
+		bundle = append(bundle, EncodeCertificate(cert)...)
+	}
+	return bundle
+}
+
 // EncodeKey is a private key as PKCS #8 PEM.
 func EncodeKey(key crypto.Signer) ([]byte, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)

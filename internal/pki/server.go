@@ -80,26 +80,37 @@ func addHosts(template *x509.Certificate, hosts []string) error {
 }
 
 // ServingCertificate is the hub's certificate: its key lives in memory only, and it
-// is replaced in process once two thirds of its lifetime have passed. It may be used
-// concurrently.
+// is replaced in process once two thirds of its lifetime have passed, and when the
+// Trust of the authority is another one. It may be used concurrently.
 type ServingCertificate struct {
-	ca       *CA
-	hosts    []string
-	lifetime time.Duration
-	now      func() time.Time
+	authority *Authority
+	hosts     []string
+	lifetime  time.Duration
+	now       func() time.Time
 
 	mu      sync.Mutex
+	trust   *Trust           // guarded by mu; what current was made with
 	current *tls.Certificate // guarded by mu
 }
 
 // NewServingCertificate issues the first certificate, so that wrong hosts are an
 // error at start and not in a handshake. now is the clock.
-func NewServingCertificate(ca *CA, hosts []string, lifetime time.Duration, now func() time.Time) (*ServingCertificate, error) {
-	first, err := ca.IssueServer(hosts, lifetime, now())
-	if err != nil {
+func NewServingCertificate(authority *Authority, hosts []string, lifetime time.Duration, now func() time.Time) (*ServingCertificate, error) {
+	s := &ServingCertificate{authority: authority, hosts: hosts, lifetime: lifetime, now: now}
+	if err := s.issue(authority.trust.Load()); err != nil {
 		return nil, err
 	}
-	return &ServingCertificate{ca: ca, hosts: hosts, lifetime: lifetime, now: now, current: first}, nil
+	return s, nil
+}
+
+func (s *ServingCertificate) issue(trust *Trust) error {
+	cert, err := trust.CA.IssueServer(s.hosts, s.lifetime, s.now())
+	if err != nil {
+		return err
+	}
+	cert.Certificate = trust.chain(cert.Leaf.Raw)
+	s.trust, s.current = trust, cert
+	return nil
 }
 
 // GetCertificate is for tls.Config. A handshake that finds the certificate due makes
@@ -107,15 +118,11 @@ func NewServingCertificate(ca *CA, hosts []string, lifetime time.Duration, now f
 func (s *ServingCertificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
-	if now.Before(RenewalTime(s.current.Leaf)) {
+	now, trust := s.now(), s.authority.trust.Load()
+	if trust == s.trust && now.Before(RenewalTime(s.current.Leaf)) {
 		return s.current, nil
 	}
-	next, err := s.ca.IssueServer(s.hosts, s.lifetime, now)
-	switch {
-	case err == nil:
-		s.current = next
-	case now.After(s.current.Leaf.NotAfter):
+	if err := s.issue(trust); err != nil && now.After(s.current.Leaf.NotAfter) {
 		return nil, fmt.Errorf("renew the server certificate: %w", err)
 	}
 	return s.current, nil
@@ -127,16 +134,24 @@ func RenewalTime(cert *x509.Certificate) time.Time {
 }
 
 // ServerTLSConfig is what the hub listens with: TLS 1.3 and HTTP/1.1 (a WebSocket
-// needs no more), and client certificates verified against the CA when a client
-// presents one. A node that joins has none yet, so each handler that is for nodes must
-// refuse a connection without PeerCertificates, and take the name from NodeName.
-func ServerTLSConfig(ca *CA, certificate *ServingCertificate) *tls.Config {
+// needs no more). A client that presents a certificate is let in only if the authority
+// verifies it, be it expired, and TLS has it prove that it holds the key. A client
+// without one is let in as well, because a node that joins has none yet. So each
+// handler that is for nodes must take the node from PeerOf, and see to what that says.
+func ServerTLSConfig(certificate *ServingCertificate) *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS13,
 		GetCertificate: certificate.GetCertificate,
-		ClientAuth:     tls.VerifyClientCertIfGiven,
-		ClientCAs:      ca.Pool(),
-		NextProtos:     []string{"http/1.1"},
+		// The library would refuse expired certificates. It names no acceptable CAs to
+		// the client: nodes have one certificate, and are to present it whoever has issued it.
+		ClientAuth: tls.RequestClientCert,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 {
+				return nil
+			}
+			return certificate.authority.Verify(state.PeerCertificates[0], certificate.now())
+		},
+		NextProtos: []string{"http/1.1"},
 		// Every connection proves anew that the node holds its key.
 		SessionTicketsDisabled: true,
 	}

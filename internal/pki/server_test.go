@@ -56,7 +56,7 @@ func TestServingCertificateRenewsItself(t *testing.T) {
 	g := NewWithT(t)
 	clock := &manualClock{now: now}
 	ca := newCA(t)
-	serving, err := NewServingCertificate(ca, []string{"hub"}, 90*time.Hour, clock.Now)
+	serving, err := NewServingCertificate(NewAuthority(ca), []string{"hub"}, 90*time.Hour, clock.Now)
 	g.Expect(err).NotTo(HaveOccurred())
 	serial := func() string {
 		cert, err := serving.GetCertificate(nil)
@@ -82,7 +82,7 @@ func TestServingCertificateRenewsItself(t *testing.T) {
 func TestNewServingCertificateRefusesHostsAtStart(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	_, err := NewServingCertificate(newCA(t), []string{"not a host"}, ServerLifetime, time.Now)
+	_, err := NewServingCertificate(NewAuthority(newCA(t)), []string{"not a host"}, ServerLifetime, time.Now)
 	g.Expect(err).To(MatchError(ContainSubstring("not a host")))
 }
 
@@ -136,10 +136,9 @@ func TestServerTLSConfig(t *testing.T) {
 	g := NewWithT(t)
 	clock := func() time.Time { return now }
 	ca, evil := newCA(t), newCA(t)
-	serving, err := NewServingCertificate(ca, []string{"hub"}, time.Hour, clock)
+	serving, err := NewServingCertificate(NewAuthority(ca), []string{"hub"}, time.Hour, clock)
 	g.Expect(err).NotTo(HaveOccurred())
-	server := ServerTLSConfig(ca, serving)
-	server.Time = clock
+	server := ServerTLSConfig(serving)
 	node := func(ca *CA, lifetime time.Duration, at time.Time) tls.Certificate {
 		key := newKey(t)
 		cert, err := ca.IssueNode(nodeNamed("edge-1"), key.Public(), lifetime, at)

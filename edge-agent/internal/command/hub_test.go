@@ -58,11 +58,11 @@ func newHub(t *testing.T) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate, err := pki.NewServingCertificate(ca, []string{"127.0.0.1"}, time.Hour, time.Now)
+	certificate, err := pki.NewServingCertificate(pki.NewAuthority(ca), []string{"127.0.0.1"}, time.Hour, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", pki.ServerTLSConfig(ca, certificate))
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", pki.ServerTLSConfig(certificate))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *hub) sync(w http.ResponseWriter, r *http.Request) {
-	node, err := pki.NodeOf(r.TLS.VerifiedChains[0][0])
+	node, err := pki.PeerOf(r.TLS)
 	if err != nil {
 		h.t.Error(err)
 		return

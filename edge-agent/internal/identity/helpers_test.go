@@ -63,11 +63,11 @@ func serve(t testing.TB, config *tls.Config, handler http.Handler) string {
 // hubConfig is the TLS configuration of a hub that goes by the hosts.
 func hubConfig(t testing.TB, ca *pki.CA, hosts ...string) *tls.Config {
 	t.Helper()
-	certificate, err := pki.NewServingCertificate(ca, hosts, time.Hour, time.Now)
+	certificate, err := pki.NewServingCertificate(pki.NewAuthority(ca), hosts, time.Hour, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pki.ServerTLSConfig(ca, certificate)
+	return pki.ServerTLSConfig(certificate)
 }
 
 // signer issues whatever is asked for, changed by change: a hub without tokens.

@@ -61,9 +61,9 @@ func NewHub(t testing.TB) *Hub {
 	var err error
 	h.CA, err = castore.Ensure(t.Context(), h.client, namespace, time.Now())
 	must(t, err)
-	certificate, err := pki.NewServingCertificate(h.CA, []string{"127.0.0.1"}, pki.ServerLifetime, time.Now)
+	certificate, err := pki.NewServingCertificate(pki.NewAuthority(h.CA), []string{"127.0.0.1"}, pki.ServerLifetime, time.Now)
 	must(t, err)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", pki.ServerTLSConfig(h.CA, certificate))
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", pki.ServerTLSConfig(certificate))
 	must(t, err)
 	h.URL = "https://" + listener.Addr().String()
 

@@ -63,14 +63,14 @@ func serve(t *testing.T) (h *hub.Hub, table *desired.Table, address string, ca *
 	g.Expect(err).NotTo(HaveOccurred())
 	ca, err = pki.NewCA(time.Now())
 	g.Expect(err).NotTo(HaveOccurred())
-	certificate, err := pki.NewServingCertificate(ca, []string{"127.0.0.1"}, time.Hour, time.Now)
+	certificate, err := pki.NewServingCertificate(pki.NewAuthority(ca), []string{"127.0.0.1"}, time.Hour, time.Now)
 	g.Expect(err).NotTo(HaveOccurred())
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() {
-		served <- server.Serve(tls.NewListener(patient.Listener{Listener: listener}, pki.ServerTLSConfig(ca, certificate)))
+		served <- server.Serve(tls.NewListener(patient.Listener{Listener: listener}, pki.ServerTLSConfig(certificate)))
 	}()
 	t.Cleanup(func() {
 		h.Drain()
