@@ -14,14 +14,17 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package joinapi is what an agent and the hub say to each other when a node joins:
-// one POST of a Request to Path, over TLS, answered by a Response, or by an Error and
-// a status other than 200.
+// Package joinapi is what an agent and the hub say to each other when a node joins, or
+// renews its certificate: one POST of a Request to Path, or of a RenewRequest to
+// RenewPath with the present certificate as client certificate, over TLS, answered by a
+// Response, or by an Error and a status other than 200.
 package joinapi
 
 const (
 	// Path is where the hub takes a join.
 	Path = "/v1/join"
+	// RenewPath is where the hub takes a renewal.
+	RenewPath = "/v1/renew"
 	// MaxRequestBytes bounds the body of a request.
 	MaxRequestBytes = 64 << 10
 	// MaxResponseBytes bounds the body of an answer, which may hold several CAs.
@@ -34,6 +37,13 @@ type Request struct {
 	Token string `json:"token"`
 	// Node is the name that the node wants.
 	Node string `json:"node"`
+	// CSR is a PEM certificate request. Only its public key is used.
+	CSR string `json:"csr"`
+}
+
+// RenewRequest asks for the next certificate of the node that the client certificate
+// names.
+type RenewRequest struct {
 	// CSR is a PEM certificate request. Only its public key is used.
 	CSR string `json:"csr"`
 }
