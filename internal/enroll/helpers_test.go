@@ -18,6 +18,7 @@ package enroll
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -35,6 +36,7 @@ import (
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -83,7 +85,10 @@ func newHarnessWith(t testing.TB, funcs interceptor.Funcs, objects ...client.Obj
 		t.Fatal(err)
 	}
 	h := &harness{t: t, now: now}
-	h.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(funcs).
+	for _, object := range objects {
+		object.SetUID(uuid.NewUUID())
+	}
+	h.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(withUIDs(funcs)).
 		WithIndex(&corev1.Secret{}, "type", func(o client.Object) []string { return []string{string(o.(*corev1.Secret).Type)} }).
 		Build()
 	h.tokens = Tokens{Client: h.client, Namespace: namespace}
@@ -92,6 +97,19 @@ func newHarnessWith(t testing.TB, funcs interceptor.Funcs, objects ...client.Obj
 		Recorder: h, Log: h.logger(), Now: h.clock,
 	})
 	return h
+}
+
+// withUIDs gives what is created a uid, as a real API server does.
+func withUIDs(funcs interceptor.Funcs) interceptor.Funcs {
+	create := funcs.Create
+	funcs.Create = func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+		obj.SetUID(uuid.NewUUID())
+		if create != nil {
+			return create(ctx, c, obj, opts...)
+		}
+		return c.Create(ctx, obj, opts...)
+	}
+	return funcs
 }
 
 func (h *harness) logger() logr.Logger {

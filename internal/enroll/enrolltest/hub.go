@@ -19,6 +19,7 @@ limitations under the License.
 package enrolltest
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
 	"testing"
@@ -26,10 +27,12 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/enroll"
@@ -57,7 +60,7 @@ func NewHub(t testing.TB) *Hub {
 	s := runtime.NewScheme()
 	must(t, scheme.AddToScheme(s))
 	must(t, syncv1alpha1.AddToScheme(s))
-	h := &Hub{t: t, client: fake.NewClientBuilder().WithScheme(s).Build()}
+	h := &Hub{t: t, client: newClient(s)}
 	var err error
 	h.CA, err = castore.Ensure(t.Context(), h.client, namespace, time.Now())
 	must(t, err)
@@ -76,6 +79,16 @@ func NewHub(t testing.TB) *Hub {
 	go func() { _ = server.Serve(listener) }() // returns ErrServerClosed
 	t.Cleanup(func() { _ = server.Close() })
 	return h
+}
+
+// newClient is a client of an API server that is fake but for the uids that it gives.
+func newClient(s *runtime.Scheme) client.Client {
+	return fake.NewClientBuilder().WithScheme(s).WithInterceptorFuncs(interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+			obj.SetUID(uuid.NewUUID())
+			return c.Create(ctx, obj, opts...)
+		},
+	}).Build()
 }
 
 // Token makes a join token from the template.
