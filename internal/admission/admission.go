@@ -21,9 +21,11 @@ package admission
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
@@ -40,20 +42,37 @@ func refuse(format string, args ...any) error {
 	return &Refused{Message: fmt.Sprintf(format, args...)}
 }
 
+const (
+	// cachePatience is how long the cache may take to catch up with the API server, and
+	// cachePoll how often it is looked at.
+	cachePatience = 5 * time.Second
+	cachePoll     = 20 * time.Millisecond
+)
+
 // Gate admits nodes by their EdgeNodes. It may be used concurrently.
 type Gate struct {
 	// Cached may lag behind Live, which reads from the API server: nobody is refused
-	// before Live has been asked.
+	// before Live has been asked, and nobody is admitted before Cached agrees. So what
+	// takes the admission back later is a change that Cached has yet to see.
 	Cached, Live client.Reader
 }
 
-// Admit returns nil, a *Refused, or another error if the EdgeNode cannot be read.
+// Admit returns nil, a *Refused, or another error if it cannot be decided now. It may
+// take some seconds if the cache lags.
 func (g Gate) Admit(ctx context.Context, peer pki.Node) error {
-	err := admitFrom(ctx, g.Cached, peer)
-	if err == nil {
+	if err := admitFrom(ctx, g.Cached, peer); err == nil {
 		return nil
 	}
-	return admitFrom(ctx, g.Live, peer)
+	if err := admitFrom(ctx, g.Live, peer); err != nil {
+		return err
+	}
+	err := wait.PollUntilContextTimeout(ctx, cachePoll, cachePatience, true, func(ctx context.Context) (bool, error) {
+		return admitFrom(ctx, g.Cached, peer) == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait until the cache knows the EdgeNode %s as it is: %w", peer.Name, err)
+	}
+	return nil
 }
 
 func admitFrom(ctx context.Context, reader client.Reader, peer pki.Node) error {
@@ -68,17 +87,24 @@ func admitFrom(ctx context.Context, reader client.Reader, peer pki.Node) error {
 	return Check(node, peer)
 }
 
-// Check tells whether a certificate that was issued to peer is good for the node as it is.
+// Check tells whether a certificate that was issued to peer is good for the node as it
+// is: nil, or a *Refused. What it looks at of the node is also what mayDiffer compares.
 func Check(node *syncv1alpha1.EdgeNode, peer pki.Node) error {
 	switch {
 	case node.Spec.Revoked:
 		return refuse("the EdgeNode %s is revoked", node.Name)
 	case !node.DeletionTimestamp.IsZero():
 		return refuse("the EdgeNode %s is being deleted", node.Name)
-	case types.UID(peer.UID) != node.UID && peer.UID != node.Annotations[syncv1alpha1.AnnotationFormerUID]:
+	case !isOrWas(node, peer.UID):
 		return refuse("the EdgeNode %s was deleted and made anew since this machine joined: join it again", node.Name)
 	case peer.Join < node.Status.Joins:
 		return refuse("another machine has joined as %s since this one did: join this one again, under a name of its own", node.Name)
 	}
 	return nil
+}
+
+// isOrWas reports whether uid is that of the node, or the one that it had in another cluster.
+func isOrWas(node *syncv1alpha1.EdgeNode, uid string) bool {
+	former := node.Annotations[syncv1alpha1.AnnotationFormerUID]
+	return types.UID(uid) == node.UID || (former != "" && uid == former)
 }
