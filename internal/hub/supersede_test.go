@@ -180,7 +180,7 @@ func TestHubAndIndexAgreeOnTheSession(t *testing.T) {
 	bare := func() *session {
 		near, far := net.Pipe()
 		t.Cleanup(func() { _, _ = near.Close(), far.Close() })
-		return newSession(h, "edge-1", "", &wire{socket: &patient.Conn{Conn: near}})
+		return newSession(h, pki.Node{Name: "edge-1"}, "", &wire{socket: &patient.Conn{Conn: near}})
 	}
 
 	// A busy index has those who want it overtake one another.
@@ -239,7 +239,7 @@ func TestNodeIsRevokedBeforeItsHello(t *testing.T) {
 	var revoked sync.Map
 	w := newWorld(t, newTCP(t), func(o *Options) {
 		o.Admit = func(_ context.Context, node pki.Node) error {
-			if _, ok := revoked.Load(node); ok {
+			if _, ok := revoked.Load(node.Name); ok {
 				return &Refusal{Status: 403, Message: "the node is revoked"}
 			}
 			return nil
