@@ -36,6 +36,7 @@ import (
 	"github.com/edgesync/edgesync/edge-agent/internal/identity"
 	"github.com/edgesync/edgesync/edge-agent/internal/link"
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
+	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 	"github.com/edgesync/edgesync/internal/version"
@@ -94,8 +95,10 @@ func Run(ctx context.Context, stateDir string, configuration config.Config, log 
 		Logger:        log.WithName("apply"),
 	})
 	a.link = link.New(link.Config{
-		Hub:            joined.Hub(),
+		Hubs:           func() []string { return []string{joined.Hub()} },
 		TLS:            a.tlsConfig,
+		HubInfoDigest:  func() object.Digest { return object.Digest{} },
+		OnHubInfo:      func(*pb.HubInfo, tls.ConnectionState) error { return nil },
 		Store:          opened,
 		Apply:          engine.Enqueue,
 		AgentVersion:   version.Version,

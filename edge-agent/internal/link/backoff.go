@@ -34,31 +34,21 @@ const (
 	maxRetryAfter = 10 * time.Minute
 )
 
-// backoff decides how long to wait before the next attempt: exponential with full
-// jitter, so that the agents of a hub that died do not come back together. It has
-// no clock; random returns numbers in [0,1).
+// backoff decides how long to wait: exponential with full jitter, so that the agents of
+// a hub that died do not come back together. It has no clock; random returns numbers in
+// [0,1).
 type backoff struct {
 	max      time.Duration
 	random   func() float64
 	failures int
 }
 
-func (b *backoff) next(end ending) time.Duration {
-	if end.lasted >= settled {
-		b.failures = 0
-	}
-	switch end.cause {
-	case superseded:
-		return supersededDelay + b.upTo(supersededDelay)
-	case drained:
-		b.failures = 0
-		return b.upTo(2 * firstDelay)
-	}
+// next is the delay after one more failure, and no less than the hub has asked for.
+func (b *backoff) next(asked time.Duration) time.Duration {
 	ceiling := b.ceiling()
 	b.failures++
-	if end.retryAfter > 0 {
-		wanted := min(end.retryAfter, maxRetryAfter)
-		return wanted + b.upTo(max(ceiling, wanted/2))
+	if asked > 0 {
+		return asked + b.upTo(max(ceiling, asked/2))
 	}
 	return b.upTo(ceiling)
 }

@@ -34,7 +34,7 @@ func TestBackoffDoublesUpToTheMaximum(t *testing.T) {
 
 	var delays []time.Duration
 	for range 7 {
-		delays = append(delays, b.next(ending{}))
+		delays = append(delays, b.next(0))
 	}
 
 	g.Expect(delays).To(Equal([]time.Duration{
@@ -49,45 +49,7 @@ func TestBackoffHasFullJitter(t *testing.T) {
 	b := backoff{max: time.Minute, failures: 4}
 
 	b.random = always(0)
-	g.Expect(b.next(ending{})).To(BeZero())
+	g.Expect(b.next(0)).To(BeZero())
 	b.random = always(0.5)
-	g.Expect(b.next(ending{})).To(Equal(8 * time.Second))
-}
-
-func TestBackoffByCause(t *testing.T) {
-	t.Parallel()
-	const failures = 6 // a ceiling of 32 s
-	for name, test := range map[string]struct {
-		end               ending
-		shortest, longest time.Duration
-		failuresAfter     int
-	}{
-		"a session that lasted begins anew": {
-			ending{lasted: settled}, 0, 500 * time.Millisecond, 1},
-		"a session that did not last is one more failure": {
-			ending{lasted: settled - 1}, 0, 32 * time.Second, failures + 1},
-		"superseded waits long, and counts for nothing": {
-			ending{cause: superseded}, 30 * time.Second, time.Minute, failures},
-		"superseded after a long session too": {
-			ending{cause: superseded, lasted: time.Hour}, 30 * time.Second, time.Minute, 0},
-		"drained goes elsewhere soon": {
-			ending{cause: drained}, 0, time.Second, 0},
-		"the hub's wish is the least": {
-			ending{cause: refused, retryAfter: 20 * time.Second}, 20 * time.Second, 52 * time.Second, failures + 1},
-		"a wish is spread by half of it": {
-			ending{cause: refused, retryAfter: 5 * time.Minute}, 5 * time.Minute, 7*time.Minute + 30*time.Second, failures + 1},
-		"a wish is bounded": {
-			ending{cause: refused, retryAfter: 24 * time.Hour}, 10 * time.Minute, 15 * time.Minute, failures + 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			g := NewWithT(t)
-			shortest := backoff{max: time.Minute, random: always(0), failures: failures}
-			longest := backoff{max: time.Minute, random: always(1), failures: failures}
-
-			g.Expect(shortest.next(test.end)).To(Equal(test.shortest))
-			g.Expect(longest.next(test.end)).To(Equal(test.longest))
-			g.Expect(longest.failures).To(Equal(test.failuresAfter))
-		})
-	}
+	g.Expect(b.next(0)).To(Equal(8 * time.Second))
 }

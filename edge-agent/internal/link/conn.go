@@ -135,6 +135,13 @@ func (w *wire) read() ([]byte, error) {
 	return w.buffer.Bytes(), nil
 }
 
+func (w *wire) state() tls.ConnectionState {
+	if conn, ok := w.ws.NetConn().(*tls.Conn); ok {
+		return conn.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
+
 func (w *wire) write(frame []byte) error {
 	return withoutSource(w.ws.WriteMessage(websocket.BinaryMessage, frame))
 }

@@ -38,7 +38,7 @@ type ending struct {
 	lasted time.Duration
 	// retryAfter is what the hub asked for; 0 if it did not.
 	retryAfter time.Duration
-	// redirect is where a draining hub sent the agent; empty means the configured address.
+	// redirect is where a draining hub sent the agent; empty means one of the known addresses.
 	redirect string
 }
 
@@ -55,6 +55,8 @@ const (
 	drained
 	// stopped: this agent is shutting down.
 	stopped
+	// reconnecting: this agent wants a new session.
+	reconnecting
 )
 
 // refusal is an HTTP answer other than the switch to WebSocket.
@@ -74,7 +76,8 @@ type drain struct{ redirect string }
 func (d *drain) Error() string { return "the hub is shutting down" }
 
 var (
-	errStopped = errors.New("the agent is shutting down")
+	errStopped   = errors.New("the agent is shutting down")
+	errReconnect = errors.New("the agent connects anew")
 	// errProtocol is wrapped by errors about what the hub sent.
 	errProtocol = errors.New("the hub broke the protocol")
 )
@@ -88,6 +91,8 @@ func endingOf(err error, lasted time.Duration) ending {
 	switch {
 	case errors.Is(err, errStopped):
 		end.cause = stopped
+	case errors.Is(err, errReconnect):
+		end.cause = reconnecting
 	case errors.As(err, &refusal):
 		end.cause, end.retryAfter = refused, refusal.retryAfter
 	case errors.As(err, &drain):

@@ -47,7 +47,7 @@ func FuzzFrames(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { s.Close() })
-	l := New(Config{Store: s, Apply: func(...object.Key) {}, MaxObjectBytes: 1 << 20})
+	l := New(Config{Hubs: hubA, Store: s, Apply: func(...object.Key) {}, MaxObjectBytes: 1 << 20})
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		messages, err := protocol.DecodeHub(frame)
 		if err != nil {

@@ -79,6 +79,8 @@ func (s *session) control(message *pb.HubMessage) error {
 		return s.bookmark()
 	case *pb.HubMessage_Drain:
 		s.out.finish(&drain{redirect: usable(body.Drain.GetRedirect())})
+	case *pb.HubMessage_HubInfo:
+		return s.hubInfo(body.HubInfo)
 	}
 	return nil
 }
@@ -130,6 +132,19 @@ func (s *session) bookmark() error {
 		return s.storeFailed(err)
 	}
 	s.link.completed()
+	return nil
+}
+
+// hubInfo takes over what the agent does not know yet.
+func (s *session) hubInfo(info *pb.HubInfo) error {
+	if protocol.HubInfoDigest(info) == s.link.config.HubInfoDigest() {
+		s.link.hubInfoTaken(nil)
+		return nil
+	}
+	if s.infos++; s.infos > maxHubInfos {
+		return fmt.Errorf("%w: more than %d HubInfo in one session", errProtocol, maxHubInfos)
+	}
+	s.link.hubInfoTaken(s.link.config.OnHubInfo(info, s.wire.state()))
 	return nil
 }
 

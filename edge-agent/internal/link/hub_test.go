@@ -220,16 +220,17 @@ func startAgent(t *testing.T, h *hub, s Store) *agent {
 	t.Helper()
 	a := &agent{work: make(chan []object.Key, 100)}
 	a.Link = New(Config{
-		Hub:            h.server.URL,
+		Hubs:           func() []string { return []string{h.server.URL} },
 		TLS:            h.tls,
 		Store:          s,
 		Apply:          func(keys ...object.Key) { a.work <- keys },
+		HubInfoDigest:  func() object.Digest { return object.Digest{} },
 		AgentVersion:   "v1.2.3",
 		BootID:         "boot-1",
 		MaxObjectBytes: 1 << 20,
 		Log:            logr.Discard(),
 	})
-	a.wait.random = always(0)
+	a.route.random = always(0)
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {

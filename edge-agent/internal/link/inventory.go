@@ -35,7 +35,7 @@ func (l *Link) hello() (*pb.Hello, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pb.Hello{
+	hello := &pb.Hello{
 		ProtocolVersions: []uint32{protocol.Version},
 		AgentVersion:     l.config.AgentVersion,
 		BootId:           l.config.BootID,
@@ -44,7 +44,12 @@ func (l *Link) hello() (*pb.Hello, error) {
 		InventoryCount:   uint32(count),
 		InventoryDigest:  digest[:],
 		MaxObjectBytes:   uint32(l.config.MaxObjectBytes),
-	}, nil
+		Labels:           l.config.Labels,
+	}
+	if known := l.config.HubInfoDigest(); known != (object.Digest{}) {
+		hello.HubInfoDigest = known[:]
+	}
+	return hello, nil
 }
 
 // inventory is the store's content as encoded frames, of which the last is marked.

@@ -35,18 +35,30 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// Config is what a Link is made of. All fields but MaxDelay are required.
+// Config is what a Link is made of. All fields but MaxDelay and Labels are required.
+// The functions are called by one goroutine at a time.
 type Config struct {
-	// Hub is the configured address, https://host:port.
-	Hub string
+	// Hubs returns the addresses of the hub, each https://host:port, the preferred
+	// first and never none. It is called before every attempt.
+	Hubs func() []string
 	// TLS returns the configuration for the next connection: the node's certificate
 	// and the CA to which the hub must belong. It is called for every attempt.
 	TLS func() (*tls.Config, error)
 	// Store keeps what the hub sends.
 	Store Store
-	// Apply is called by one goroutine with the keys of what has just become
-	// durable. It must not block for long.
+	// Apply is called with the keys of what has just become durable. It must not block
+	// for long.
 	Apply func(keys ...object.Key)
+	// HubInfoDigest returns the protocol.HubInfoDigest of what OnHubInfo has last taken
+	// over, also in an earlier run; zero if nothing. What has this digest is not given to
+	// OnHubInfo again.
+	HubInfoDigest func() object.Digest
+	// OnHubInfo takes over where the hub is to be found and whom to trust, as the hub
+	// says over the connection described by state. An error is logged and shown, and the
+	// session goes on. It may call Reconnect.
+	OnHubInfo func(info *pb.HubInfo, state tls.ConnectionState) error
+	// Labels are what the node says of itself.
+	Labels map[string]string
 
 	AgentVersion string
 	BootID       string
@@ -68,38 +80,20 @@ type Store interface {
 	Commit(ops []store.Op) ([]store.Outcome, error)
 }
 
-// Status is where a Link stands.
-type Status struct {
-	// Hub is the address that is dialled or connected.
-	Hub string `json:"hub"`
-	// Connected says that the hub has welcomed this node and the session lasts, since Since.
-	Connected bool      `json:"connected"`
-	Since     time.Time `json:"since,omitzero"`
-	// Complete says that the hub has sent, in this session, all that the node should
-	// hold, and that the store could take it; CompletedAt is when the hub last said so in
-	// any session of this process.
-	Complete    bool      `json:"complete"`
-	CompletedAt time.Time `json:"completedAt,omitzero"`
-	// LastError is why there is no session, and NextAttempt when the next one is tried.
-	LastError   string    `json:"lastError,omitempty"`
-	NextAttempt time.Time `json:"nextAttempt,omitzero"`
-	// StoreError is why the store could not take something that the hub sent, until the
-	// hub has sent it again and everything is stored.
-	StoreError string `json:"storeError,omitempty"`
-}
-
 // Link keeps one session with the hub for as long as it runs.
 type Link struct {
 	config Config
-	wait   backoff
+	route  route
 	// attempt makes one session; tests replace it.
 	attempt func(ctx context.Context, hub string) ending
 
 	mu     sync.Mutex
 	status Status
 	outbox *outbox
-	// logged is the last failure that was logged: each is logged once.
-	logged string
+	// interrupt ends the attempt, the session or the waiting that is under way.
+	interrupt context.CancelCauseFunc
+	// logged is the last failure of each address that was logged: each is logged once.
+	logged map[string]string
 }
 
 // New makes a Link; Run starts it.
@@ -108,9 +102,11 @@ func New(config Config) *Link {
 		config.MaxDelay = DefaultMaxDelay
 	}
 	l := &Link{
-		config: config,
-		wait:   backoff{max: config.MaxDelay, random: rand.Float64},
-		status: Status{Hub: config.Hub},
+		config:    config,
+		route:     route{backoff: backoff{max: config.MaxDelay, random: rand.Float64}},
+		status:    Status{Hub: config.Hubs()[0]},
+		interrupt: func(error) {},
+		logged:    map[string]string{},
 	}
 	l.attempt = l.connect
 	return l
@@ -119,27 +115,49 @@ func New(config Config) *Link {
 // Run connects, and connects again whenever the connection is lost, until ctx is
 // done. Its only error is that of a damaged store, with which nothing can be done.
 func (l *Link) Run(ctx context.Context) error {
-	hub := l.config.Hub
-	for {
-		end := l.attempt(ctx, hub)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(end.err, store.ErrCorrupt):
-			return end.err
+	for hub := l.config.Hubs()[0]; ; {
+		next, err := l.turn(ctx, hub)
+		if err != nil || ctx.Err() != nil {
+			return err
 		}
-		delay := l.wait.next(end)
-		hub = l.config.Hub
-		if end.redirect != "" {
-			hub = end.redirect
-		}
-		l.disconnected(end, hub, time.Now().Add(delay))
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
-			return nil
-		}
+		hub = next
 	}
+}
+
+// turn makes one attempt, and waits until the next one is due. Reconnect cuts both short.
+func (l *Link) turn(ctx context.Context, hub string) (next string, err error) {
+	turn, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	l.begin(interrupt)
+	end := l.attempt(turn, hub)
+	if ctx.Err() != nil {
+		return "", nil
+	}
+	if errors.Is(end.err, store.ErrCorrupt) {
+		return "", end.err
+	}
+	if end.cause == lost && turn.Err() != nil {
+		end = endingOf(errReconnect, end.lasted)
+	}
+	next, delay := l.route.next(hub, end, l.config.Hubs())
+	l.disconnected(end, hub, next, time.Now().Add(delay))
+	select {
+	case <-time.After(delay):
+	case <-turn.Done():
+	}
+	return next, nil
+}
+
+// Reconnect connects anew with what Config.TLS then returns: at once, also when the
+// next attempt would be due much later. A running session ends as at shutdown: what is
+// stored is acknowledged, and what has been applied is reported. None of this counts as
+// a failure. It does not block, and may be called concurrently; calls that come before
+// the agent has begun to connect have the effect of one.
+func (l *Link) Reconnect() {
+	l.mu.Lock()
+	interrupt := l.interrupt
+	l.mu.Unlock()
+	interrupt(errReconnect)
 }
 
 // Report tells the hub what has become of an object, now if there is a session. What
@@ -183,81 +201,16 @@ func (l *Link) connect(ctx context.Context, hub string) ending {
 	return endingOf(err, l.lasted())
 }
 
+// begin comes before Config.TLS is asked, so that Reconnect ends every attempt with an
+// earlier answer.
+func (l *Link) begin(interrupt context.CancelCauseFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.interrupt = interrupt
+}
+
 func (l *Link) setOutbox(out *outbox) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.outbox = out
-}
-
-func (l *Link) lasted() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.status.Connected {
-		return 0
-	}
-	return time.Since(l.status.Since)
-}
-
-func (l *Link) connected(hub, session string) {
-	l.mu.Lock()
-	l.status = Status{
-		Hub: hub, Connected: true, Since: time.Now(),
-		CompletedAt: l.status.CompletedAt, StoreError: l.status.StoreError,
-	}
-	l.logged = ""
-	l.mu.Unlock()
-	l.config.Log.Info("Connected", "hub", hub, "session", session)
-}
-
-// completed takes over that the hub has sent all that the node should hold.
-func (l *Link) completed() {
-	l.mu.Lock()
-	first := !l.status.Complete
-	l.status.Complete, l.status.CompletedAt = true, time.Now()
-	l.status.StoreError = ""
-	l.mu.Unlock()
-	if first {
-		l.config.Log.Info("Received all that this node should hold")
-	}
-}
-
-// storeFailed takes over that the store could not take what the hub sent. The next
-// Bookmark comes when the hub has sent it again.
-func (l *Link) storeFailed(err error) {
-	message := oneLine(err.Error())
-	l.mu.Lock()
-	changed := l.status.StoreError != message
-	l.status.StoreError, l.status.Complete = message, false
-	l.mu.Unlock()
-	if changed {
-		l.config.Log.Error(err, "Cannot store what the hub sends; it will send it again")
-	}
-}
-
-func (l *Link) disconnected(end ending, hub string, next time.Time) {
-	reason := oneLine(end.err.Error())
-	l.mu.Lock()
-	wasConnected, since := l.status.Connected, l.status.Since
-	if wasConnected {
-		since = time.Now()
-	}
-	l.status = Status{
-		Hub: hub, Since: since, LastError: reason, NextAttempt: next,
-		CompletedAt: l.status.CompletedAt, StoreError: l.status.StoreError,
-	}
-	repeated := l.logged == reason
-	l.logged = reason
-	l.mu.Unlock()
-
-	log := l.config.Log.WithValues("hub", hub, "nextAttempt", next.Format(time.RFC3339))
-	switch {
-	case repeated:
-		log.V(1).Info("Still not connected", "reason", reason)
-	case end.cause == refused || end.cause == superseded:
-		log.Error(nil, "Not connected", "reason", reason)
-	case wasConnected:
-		log.Info("Disconnected", "reason", reason)
-	default:
-		log.Info("Cannot connect", "reason", reason)
-	}
 }

@@ -29,6 +29,8 @@ import (
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
 )
 
+func hubA() []string { return []string{atA} }
+
 // attempts scripts how sessions end, and remembers when and where they were tried.
 type attempts struct {
 	endings []ending
@@ -63,8 +65,8 @@ func runScript(t *testing.T, script *attempts) (logged []string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	script.done = cancel
-	l := New(Config{Hub: "https://a:1", Log: funcr.New(func(_, args string) { logged = append(logged, args) }, funcr.Options{})})
-	l.wait.random = always(1)
+	l := New(Config{Hubs: hubA, Log: funcr.New(func(_, args string) { logged = append(logged, args) }, funcr.Options{})})
+	l.route.random = always(1)
 	l.attempt = script.next
 	NewWithT(t).Expect(l.Run(ctx)).To(Succeed())
 	return logged
@@ -107,7 +109,7 @@ func TestRunStopsWhileItWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := NewWithT(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		l := New(Config{Hub: "https://a:1"})
+		l := New(Config{Hubs: hubA})
 		l.attempt = func(context.Context, string) ending { return ending{cause: superseded, err: errors.New("other")} }
 		ended := make(chan error)
 		go func() { ended <- l.Run(ctx) }()
@@ -122,7 +124,7 @@ func TestRunStopsWhileItWaits(t *testing.T) {
 func TestRunEndsWithADamagedStore(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	l := New(Config{Hub: "https://a:1"})
+	l := New(Config{Hubs: hubA})
 	l.attempt = func(context.Context, string) ending { return endingOf(store.ErrCorrupt, 0) }
 	g.Expect(l.Run(t.Context())).To(MatchError(store.ErrCorrupt))
 }

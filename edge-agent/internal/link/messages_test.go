@@ -82,6 +82,13 @@ func bookmark() *pb.HubMessage {
 	return &pb.HubMessage{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{}}}
 }
 
+// hubInfo has an authority that is told from others by name.
+func hubInfo(name string) *pb.HubMessage {
+	return &pb.HubMessage{Body: &pb.HubMessage_HubInfo{HubInfo: &pb.HubInfo{
+		Addresses: []string{"https://a:1"}, Authorities: [][]byte{[]byte(name)},
+	}}}
+}
+
 func drainTo(redirect string) *pb.HubMessage {
 	return &pb.HubMessage{Body: &pb.HubMessage_Drain{Drain: &pb.Drain{Redirect: redirect}}}
 }

@@ -38,7 +38,9 @@ const (
 // after is the phase that follows when message arrives.
 func (p phase) after(message *pb.HubMessage) (phase, error) {
 	_, welcome := message.GetBody().(*pb.HubMessage_Welcome)
+	_, inventory := message.GetBody().(*pb.HubMessage_NeedInventory)
 	_, drain := message.GetBody().(*pb.HubMessage_Drain)
+	_, info := message.GetBody().(*pb.HubMessage_HubInfo)
 	switch {
 	case welcome && p == awaitingWelcome:
 		return greeted, nil
@@ -48,6 +50,10 @@ func (p phase) after(message *pb.HubMessage) (phase, error) {
 		return p, nil
 	case p == awaitingWelcome:
 		return p, fmt.Errorf("%w: %T before Welcome", errProtocol, message.GetBody())
+	case info:
+		return p, nil
+	case inventory && p == open:
+		return p, fmt.Errorf("%w: a late NeedInventory", errProtocol)
 	default:
 		return open, nil
 	}

@@ -44,7 +44,10 @@ func TestPhases(t *testing.T) {
 		"deletes at once":         {greeted, del(1, configMap("a", "1")), open, false},
 		"welcome twice":           {greeted, welcome(), greeted, true},
 		"welcome late":            {open, welcome(), open, true},
-		"needs it again":          {open, needInventory(), open, false},
+		"needs it late":           {open, needInventory(), open, true},
+		"info shows nothing":      {greeted, hubInfo("a"), greeted, false},
+		"info later":              {open, hubInfo("a"), open, false},
+		"info before welcome":     {awaitingWelcome, hubInfo("a"), awaitingWelcome, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

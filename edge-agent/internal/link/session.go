@@ -18,6 +18,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,6 +39,9 @@ const (
 
 	defaultHeartbeat = 20 * time.Second
 	maxHeartbeat     = 300 * time.Second
+	// maxHubInfos bounds how often the hub can have the agent take over a HubInfo, which
+	// costs a write to the disk, in one session.
+	maxHubInfos = 64
 )
 
 // session is one connection from Hello to its end. One goroutine reads, one commits
@@ -58,6 +62,7 @@ type session struct {
 	phase    phase
 	sequence uint64
 	epoch    string
+	infos    int
 	group    *errgroup.Group
 	alive    context.Context
 }
@@ -91,7 +96,7 @@ func (s *session) run(ctx context.Context, hello *pb.Hello) error {
 	})
 	farewell := context.AfterFunc(ctx, func() {
 		s.wire.expire()
-		s.out.finish(errStopped)
+		s.out.finish(reasonToLeave(ctx))
 	})
 	s.group.Go(s.read)
 	s.group.Go(s.commitFrames)
@@ -100,6 +105,14 @@ func (s *session) run(ctx context.Context, hello *pb.Hello) error {
 	farewell()
 	<-closed
 	return err
+}
+
+// reasonToLeave is why ctx is done.
+func reasonToLeave(ctx context.Context) error {
+	if why := context.Cause(ctx); errors.Is(why, errReconnect) {
+		return why
+	}
+	return errStopped
 }
 
 func (s *session) read() error {

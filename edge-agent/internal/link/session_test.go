@@ -93,7 +93,7 @@ func TestWhatHasArrivedIsCommittedTogether(t *testing.T) {
 	g := NewWithT(t)
 	counting := &countingStore{Store: openStore(t)}
 	work := 0
-	l := New(Config{Store: counting, Apply: func(keys ...object.Key) { work += len(keys) }, MaxObjectBytes: 1 << 20})
+	l := New(Config{Hubs: hubA, Store: counting, Apply: func(keys ...object.Key) { work += len(keys) }, MaxObjectBytes: 1 << 20})
 	s := newSession(l, "https://a:1", nil, newOutbox())
 	s.phase = open
 	const frames = 200
