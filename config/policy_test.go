@@ -220,6 +220,12 @@ func TestPolicy(t *testing.T) {
 	}
 
 	t.Run("update", testPolicyOnUpdate)
+	t.Run("every way to create", testEveryWayToCreate)
+	t.Run("every way to redirect", testEveryWayToRedirect)
+	t.Run("exchange of the object", testExchangeOfTheObject)
+	t.Run("other names of Secrets", testOtherNamesOfSecrets)
+	t.Run("other namespaces", testOtherNamespaces)
+	t.Run("changes of metadata", testChangesOfMetadata)
 	t.Run("every kind of Kubernetes", testPolicyOnEveryKind)
 }
 
