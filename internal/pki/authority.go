@@ -32,7 +32,7 @@ type Authority struct {
 // NewAuthority is the authority of one CA, without a past.
 func NewAuthority(ca *CA) *Authority {
 	a := &Authority{}
-	a.Set(NewTrust(ca))
+	a.Set(Trust{CA: ca})
 	return a
 }
 

@@ -25,6 +25,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -53,21 +54,23 @@ type CA struct {
 	key  crypto.Signer
 }
 
-// NewCA makes a self-signed ECDSA P-256 CA that is valid for CALifetime and cannot
-// sign further CAs.
+// NewCA makes a self-signed ECDSA P-256 CA that is valid for CALifetime. It may sign
+// further CAs, because that is how it hands over to the next.
 func NewCA(now time.Time) (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("generate the CA key: %w", err)
 	}
+	var name [4]byte
+	_, _ = rand.Read(name[:]) // crypto/rand never fails: it ends the program instead
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "edgesync-ca"},
+		// Each CA has a name of its own, as X.509 wants it.
+		Subject:               pkix.Name{CommonName: "edgesync-ca", SerialNumber: hex.EncodeToString(name[:])},
 		NotBefore:             now.Add(-clockSkew),
 		NotAfter:              now.Add(CALifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		MaxPathLenZero:        true,
 	}
 	cert, err := create(template, template, key.Public(), key)
 	if err != nil {
@@ -108,11 +111,7 @@ func (c *CA) KeyPEM() ([]byte, error) { return EncodeKey(c.key) }
 func (c *CA) Hash() string { return HashOf(c.cert) }
 
 // Pool trusts this CA alone.
-func (c *CA) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(c.cert)
-	return pool
-}
+func (c *CA) Pool() *x509.CertPool { return poolOf(c.cert) }
 
 // check tells whether certificates signed by c will be accepted.
 func (c *CA) check(now time.Time) error {

@@ -41,7 +41,7 @@ func TestNewCASurvivesItsPEM(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(loaded.Hash()).To(Equal(ca.Hash()))
 	g.Expect(loaded.Certificate().NotAfter).To(Equal(now.Add(CALifetime)))
-	g.Expect(loaded.Certificate().MaxPathLenZero).To(BeTrue(), "it must not sign further CAs")
+	g.Expect(loaded.Certificate().MaxPathLen).To(Equal(-1), "it may hand over to any number of successors")
 }
 
 func TestParseCA(t *testing.T) {

@@ -86,7 +86,7 @@ func TestOnlyTheKeyOfARequestCounts(t *testing.T) {
 
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(key.PublicKey.Equal(cert.PublicKey)).To(BeTrue())
-			g.Expect(cert.Subject.String()).To(Equal("CN=system:edgesync:node:edge-1,O=system:edgesync:nodes"))
+			g.Expect(cert.Subject.String()).To(Equal("SERIALNUMBER=uid-1/1,CN=system:edgesync:node:edge-1,O=system:edgesync:nodes"))
 			g.Expect(cert.IsCA).To(BeFalse())
 			g.Expect(cert.KeyUsage).To(Equal(x509.KeyUsageDigitalSignature))
 			g.Expect(cert.ExtKeyUsage).To(Equal([]x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}))

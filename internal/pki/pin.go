@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,7 +98,8 @@ func VerifyPinned(chain []*x509.Certificate, hash, host string, now time.Time) (
 
 func findPinned(certs []*x509.Certificate, hash string) (*x509.Certificate, error) {
 	mismatch := &PinError{Want: hash}
-	for _, cert := range certs {
+	// From the end, where the anchors are: a cross certificate has the hash of one, too.
+	for _, cert := range slices.Backward(certs) {
 		if !cert.IsCA {
 			continue
 		}
@@ -105,7 +107,9 @@ func findPinned(certs []*x509.Certificate, hash string) (*x509.Certificate, erro
 		if got == hash {
 			return cert, nil
 		}
-		mismatch.Got = append(mismatch.Got, got)
+		if !slices.Contains(mismatch.Got, got) {
+			mismatch.Got = append(mismatch.Got, got)
+		}
 	}
 	return nil, mismatch
 }

@@ -55,6 +55,9 @@ func (c *CA) IssueServer(hosts []string, lifetime time.Duration, now time.Time) 
 	if err != nil {
 		return nil, fmt.Errorf("sign the server certificate: %w", err)
 	}
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: c.Pool(), CurrentTime: now}); err != nil {
+		return nil, fmt.Errorf("the CA may not vouch for the hub: %w", err)
+	}
 	return &tls.Certificate{
 		Certificate: [][]byte{cert.Raw, c.cert.Raw},
 		PrivateKey:  key,

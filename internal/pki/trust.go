@@ -17,10 +17,15 @@ limitations under the License.
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"slices"
 	"time"
 )
+
+// MaxAnchors is how many CAs are trusted at a time, the one that signs included. Each
+// costs about a kilobyte in every handshake.
+const MaxAnchors = 4
 
 // Trust is a CA together with what the CAs before it have left behind. It is
 // immutable and may be used concurrently.
@@ -31,16 +36,32 @@ type Trust struct {
 	// the newest first.
 	Earlier []*x509.Certificate
 	// Cross are cross certificates, the newest first: each is for the key of a CA, and
-	// signed by the CA before it. With them, who trusts an earlier CA can verify what CA signs.
+	// signed by one before it. With them, who trusts an earlier CA can verify what CA
+	// signs.
 	Cross []*x509.Certificate
 }
-
-// NewTrust is that in a CA without a past.
-func NewTrust(ca *CA) Trust { return Trust{CA: ca} }
 
 // Anchors are the CA certificates to trust, the one that signs first.
 func (t Trust) Anchors() []*x509.Certificate {
 	return append([]*x509.Certificate{t.CA.cert}, t.Earlier...)
+}
+
+// At is t without the earlier CAs that have expired, and without the cross
+// certificates that have, or whose signer is not trusted any longer.
+func (t Trust) At(now time.Time) Trust {
+	expired := func(cert *x509.Certificate) bool { return now.After(cert.NotAfter) }
+	t.Earlier = slices.DeleteFunc(slices.Clone(t.Earlier), expired)
+	anchors := t.Anchors()
+	t.Cross = slices.DeleteFunc(slices.Clone(t.Cross), func(cross *x509.Certificate) bool {
+		return expired(cross) || !slices.ContainsFunc(anchors, func(anchor *x509.Certificate) bool { return hasSigned(anchor, cross) })
+	})
+	return t
+}
+
+// Equal tells whether both hold the same certificates in the same order.
+func (t Trust) Equal(other Trust) bool {
+	return slices.EqualFunc(t.Anchors(), other.Anchors(), (*x509.Certificate).Equal) &&
+		slices.EqualFunc(t.Cross, other.Cross, (*x509.Certificate).Equal)
 }
 
 // pool holds the anchors that are valid now. That it looks at the time matters: the
@@ -63,4 +84,19 @@ func (t Trust) chain(leaf []byte) [][]byte {
 		chain = append(chain, cert.Raw)
 	}
 	return chain
+}
+
+func poolOf(certs ...*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range certs {
+		pool.AddCert(cert)
+	}
+	return pool
+}
+
+func hasSigned(anchor, cert *x509.Certificate) bool { return cert.CheckSignatureFrom(anchor) == nil }
+
+// sameCA tells whether what one has issued counts as issued by the other as well.
+func sameCA(a, b *x509.Certificate) bool {
+	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo) && bytes.Equal(a.RawSubject, b.RawSubject)
 }
