@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -37,6 +38,8 @@ import (
 const (
 	// handshakeTimeout bounds everything from the first packet to the open WebSocket.
 	handshakeTimeout = 10 * time.Second
+	// maxHandshakeBytes bounds everything that is read until then, TLS included.
+	maxHandshakeBytes = 512 << 10
 	// welcomeTimeout bounds the silence before the hub's Welcome.
 	welcomeTimeout = 30 * time.Second
 	// farewellTimeout bounds the writing of what is left when a session ends.
@@ -61,6 +64,9 @@ type wire struct {
 	buffer bytes.Buffer
 }
 
+// connect opens a network connection, as net.Dialer.DialContext does.
+type connect func(ctx context.Context, network, address string) (net.Conn, error)
+
 // dial opens a WebSocket to the hub at base, an https URL. An answer that is not one
 // is a *refusal.
 func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
@@ -68,9 +74,22 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
+	w, err := handshake(ctx, target, config, (&net.Dialer{}).DialContext)
+	if refusal, ok := errors.AsType[*refusal](err); ok {
+		return nil, refusal
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", base, withoutSource(err))
+	}
+	return w, nil
+}
+
+// handshake opens the WebSocket of target, its URL, within bounds of time and bytes.
+func handshake(ctx context.Context, target string, config *tls.Config, connect connect) (*wire, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	var raw *patient.Conn
+	var bounded *boundedConn
+	var socket *patient.Conn
 	release := func() bool { return true }
 	dialer := websocket.Dialer{
 		HandshakeTimeout: handshakeTimeout,
@@ -78,32 +97,61 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 		Subprotocols:     []string{protocol.Subprotocol},
 		TLSClientConfig:  config,
 		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			conn, err := connect(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
 			// The dialer does not heed ctx while it waits for the hub's answer.
 			release = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-			raw = &patient.Conn{Conn: conn}
-			return raw, nil
+			bounded = &boundedConn{Conn: conn, left: maxHandshakeBytes}
+			socket = &patient.Conn{Conn: bounded}
+			return socket, nil
 		},
 	}
 	ws, response, err := dialer.DialContext(ctx, target, nil)
 	release()
 	if errors.Is(err, websocket.ErrBadHandshake) {
-		body, _ := io.ReadAll(response.Body)
+		body, _ := io.ReadAll(response.Body) // of which the dialer keeps 1 KiB at most
 		return nil, refusalFrom(response, body)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", base, withoutSource(err))
+		return nil, err
 	}
-	if ws.Subprotocol() != protocol.Subprotocol {
+	if err := checkAnswer(ws, response); err != nil {
 		_ = ws.Close()
-		return nil, fmt.Errorf("%w: %s does not speak %s", errProtocol, base, protocol.Subprotocol)
+		return nil, err
 	}
 	ws.SetReadLimit(protocol.MaxHubFrameBytes)
-	raw.SetPatience(welcomeTimeout)
-	return &wire{ws: ws, socket: raw}, nil
+	bounded.left = math.MaxInt
+	socket.SetPatience(welcomeTimeout)
+	return &wire{ws: ws, socket: socket}, nil
+}
+
+// checkAnswer refuses what was not offered. Compression is: the library would inflate
+// frames without a limit.
+func checkAnswer(ws *websocket.Conn, answer *http.Response) error {
+	if ws.Subprotocol() != protocol.Subprotocol {
+		return fmt.Errorf("%w: it does not speak %s", errProtocol, protocol.Subprotocol)
+	}
+	if extensions := answer.Header.Values("Sec-WebSocket-Extensions"); len(extensions) > 0 {
+		return fmt.Errorf("%w: it chose a WebSocket extension that was not offered", errProtocol)
+	}
+	return nil
+}
+
+// boundedConn is a connection from which no more than some bytes can be read.
+type boundedConn struct {
+	net.Conn
+	left int
+}
+
+func (c *boundedConn) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, fmt.Errorf("%w: its answer to the handshake is longer than %d bytes", errProtocol, maxHandshakeBytes)
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // syncURL makes the address of the sync endpoint from the hub's https URL.

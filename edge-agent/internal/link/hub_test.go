@@ -216,10 +216,10 @@ func openStore(t *testing.T) *store.Store {
 }
 
 // startAgent runs a Link that never waits between attempts.
-func startAgent(t *testing.T, h *hub, s Store) *agent {
+func startAgent(t *testing.T, h *hub, s Store, options ...func(*Config)) *agent {
 	t.Helper()
 	a := &agent{work: make(chan []object.Key, 100)}
-	a.Link = New(Config{
+	config := Config{
 		Hubs:           func() []string { return []string{h.server.URL} },
 		TLS:            h.tls,
 		Store:          s,
@@ -229,7 +229,11 @@ func startAgent(t *testing.T, h *hub, s Store) *agent {
 		BootID:         "boot-1",
 		MaxObjectBytes: 1 << 20,
 		Log:            logr.Discard(),
-	})
+	}
+	for _, option := range options {
+		option(&config)
+	}
+	a.Link = New(config)
 	a.route.random = always(0)
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())

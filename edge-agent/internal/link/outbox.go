@@ -37,6 +37,9 @@ const (
 	resultsEvery = 20 * time.Millisecond
 	// maxNacks bounds the refusals that wait to be written.
 	maxNacks = protocol.MaxFrameMessages
+	// maxResults bounds the results that wait likewise: as many objects as a node can
+	// hold, and as many that it held before.
+	maxResults = 2 * protocol.MaxInventory
 )
 
 // outbox holds what one session has yet to tell the hub. Whatever piles up while a
@@ -62,12 +65,12 @@ func newOutbox() *outbox {
 }
 
 // acknowledge tells that every message up to sequence is persisted, or refused by one
-// of nacks or of those given before. It fails when the hub does not take the refusals.
+// of nacks or of those given before. It fails when the hub does not take the answers.
 func (o *outbox) acknowledge(sequence uint64, nacks []*pb.Nack) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.nacks)+len(nacks) > maxNacks {
-		return errors.New("the hub goes on sending without reading what was refused")
+	if len(o.nacks)+len(nacks) > maxNacks || len(o.results) > maxResults {
+		return errors.New("the hub goes on sending without reading the answers")
 	}
 	o.nacks = append(o.nacks, nacks...)
 	o.ack = sequence
@@ -86,12 +89,11 @@ func (o *outbox) report(results ...*pb.ApplyResult) {
 }
 
 // forgetResults drops the results given so far: an inventory that is taken from now
-// on holds them. What comes then waits for it, lest the inventory overtake it.
+// on holds them.
 func (o *outbox) forgetResults() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.results)
-	o.resultsOpen = false
 }
 
 // openResults lets results go out, after the frames of an inventory if there is one.

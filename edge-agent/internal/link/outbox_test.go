@@ -19,6 +19,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -172,20 +173,16 @@ func TestOutboxKeepsResultsUntilTheInventoryIsOut(t *testing.T) {
 	g.Expect(messages[0].GetApplied().GetResults()).To(HaveExactElements(HaveField("Key.Name", "since")))
 }
 
-func TestOutboxKeepsResultsWhileALaterInventoryIsTaken(t *testing.T) {
+func TestOutboxBoundsResultsThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	o := newOutbox()
-	o.openResults(nil)
-	o.forgetResults()
-	o.report(result("since", pb.ApplyState_APPLY_STATE_APPLIED))
-	g.Expect(nextMessages(g, o, epoch)).To(BeEmpty(), "the inventory may show an older state")
-
-	o.openResults([][]byte{{1}})
-	frame, _, err := o.next(epoch)
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(frame).To(Equal([]byte{1}))
-	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1))
+	for i := range maxResults {
+		o.report(&pb.ApplyResult{Key: &pb.ObjectKey{Name: strconv.Itoa(i)}})
+	}
+	g.Expect(o.acknowledge(1, nil)).To(Succeed())
+	o.report(result("one more", pb.ApplyState_APPLY_STATE_REMOVED))
+	g.Expect(o.acknowledge(2, nil)).To(MatchError(ContainSubstring("without reading")))
 }
 
 func TestOutboxFinishesOnceEverythingIsOut(t *testing.T) {
