@@ -1,0 +1,144 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hostile
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"net/http"
+	"time"
+
+	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/gorilla/websocket"
+	. "github.com/onsi/gomega"
+)
+
+// refused is the counter of connections that the hub has refused for a cause.
+func refused(cause string) string {
+	return fmt.Sprintf("edgesync_hub_refused_connections_total{cause=%q}", cause)
+}
+
+func forgedIdentities() []attack {
+	return []attack{
+		{
+			name: "no certificate, but the node's name in header and query", run: nameInRequest,
+			gets: []string{"HTTP 401"}, counted: []string{refused("401")},
+		},
+		{
+			name: "own certificate, another node's name in header and query", run: nameBesideCertificate,
+			gets: []string{"its own session"},
+		},
+		{
+			name: "node's name in a certificate of another CA", run: certificateOfAnotherCA,
+			gets: []string{"TLS alert: bad certificate"},
+		},
+		{
+			name: "node's name in a self-signed certificate", run: selfSigned,
+			gets: []string{"TLS alert: bad certificate"},
+		},
+	}
+}
+
+// claimName puts the name of the honest node wherever a proxy might.
+func claimName(_ *websocket.Dialer, header http.Header) {
+	for _, name := range []string{"X-Node-Name", "X-Forwarded-User", "X-Remote-User", "X-SSL-Client-CN"} {
+		header.Set(name, honestName)
+	}
+	header.Set("X-Forwarded-Client-Cert", `Subject="CN=system:edgesync:node:`+honestName+`"`)
+	header.Set(queryHeader, "node="+honestName)
+}
+
+func nameInRequest(s *siege) {
+	for !s.over() {
+		s.add(s.try(caller{from: elsewhere(0)}, claimName))
+	}
+}
+
+// try opens a WebSocket and says Hello, and returns how that ends.
+func (s *siege) try(as caller, change ...func(*websocket.Dialer, http.Header)) string {
+	l, response, err := s.open(as, change...)
+	if response != nil && err != nil {
+		return fmt.Sprintf("HTTP %d", response.StatusCode)
+	}
+	if err != nil {
+		return describe(err)
+	}
+	defer l.Close()
+	if err := l.greet(); err != nil {
+		return describe(err)
+	}
+	return "session"
+}
+
+func nameBesideCertificate(s *siege) {
+	own := s.enlist()
+	for !s.over() {
+		l, _, err := s.open(own.at(elsewhere(0)), claimName)
+		s.g.Expect(err).NotTo(HaveOccurred())
+		s.g.Expect(l.greet()).To(Succeed())
+		_ = l.Close()
+		s.add("its own session")
+	}
+	// That the honest node keeps its session is looked at after every attack.
+	last, _, err := s.open(own.at(elsewhere(0)), claimName)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	defer last.Close()
+	s.g.Expect(last.greet()).To(Succeed())
+	s.g.Eventually(func() (string, error) {
+		node, err := s.edgeNode(own.name)
+		return node.Status.AgentVersion, err
+	}).WithTimeout(patience).Should(Equal(hostileVersion))
+}
+
+func certificateOfAnotherCA(s *siege) {
+	ca, err := pki.NewCA(time.Now())
+	s.g.Expect(err).NotTo(HaveOccurred())
+	node, err := s.edgeNode(honestName)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	leaf, err := ca.IssueNode(pki.Node{Name: honestName, UID: string(node.UID), Join: 1}, key.Public(), time.Hour, time.Now())
+	s.g.Expect(err).NotTo(HaveOccurred())
+	s.present(tls.Certificate{Certificate: [][]byte{leaf.Raw, ca.Certificate().Raw}, PrivateKey: key})
+}
+
+func selfSigned(s *siege) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "system:edgesync:node:" + honestName, Organization: []string{pki.NodeOrganization}, SerialNumber: "uid/1"},
+		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	s.present(tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key})
+}
+
+// present tries to connect with a certificate, again and again.
+func (s *siege) present(certificate tls.Certificate) {
+	for !s.over() {
+		s.add(s.try(caller{elsewhere(0), []tls.Certificate{certificate}}))
+	}
+}

@@ -1,0 +1,225 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hostile
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
+)
+
+// home is the address of the honest node.
+const home = "127.0.0.1"
+
+// elsewhere is the address of an attacker, one of 250.
+func elsewhere(i int) string { return fmt.Sprintf("127.0.%d.%d", 1+i/250%250, 1+i%250) }
+
+// caller says as whom a connection is made.
+type caller struct {
+	// from is the address that it comes from; empty means home.
+	from string
+	// identities are the certificates to present.
+	identities []tls.Certificate
+}
+
+func (i identity) at(from string) caller { return caller{from, []tls.Certificate{i.certificate}} }
+
+// dial makes a TCP connection, which is reset when it is closed: nothing is left of it.
+func (w *world) dial(from string) (*net.TCPConn, error) {
+	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := dialer.Dial("tcp", w.fleet.HubAddress())
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn)
+	_ = tcp.SetLinger(0)
+	return tcp, tcp.SetDeadline(time.Now().Add(patience))
+}
+
+// tlsConfig does not choose among the certificates: an attacker presents what the hub
+// does not ask for, too.
+func (w *world) tlsConfig(identities []tls.Certificate) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: w.roots, ServerName: home, InsecureSkipVerify: w.roots == nil}
+	if len(identities) > 0 {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &identities[0], nil }
+	}
+	return config
+}
+
+func (w *world) dialTLS(as caller) (*tls.Conn, error) {
+	if as.from == "" {
+		as.from = home
+	}
+	conn, err := w.dial(as.from)
+	if err != nil {
+		return nil, err
+	}
+	secured := tls.Client(conn, w.tlsConfig(as.identities))
+	if err := secured.Handshake(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secured, nil
+}
+
+// exchange sends a request and reads the head of the answer.
+func exchange(conn net.Conn, request *http.Request) (*http.Response, error) {
+	if err := request.Write(conn); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(bufio.NewReader(conn), request)
+}
+
+// open makes a WebSocket; the response tells why it did not become one.
+func (w *world) open(as caller, change ...func(*websocket.Dialer, http.Header)) (*link, *http.Response, error) {
+	header := http.Header{}
+	path := protocol.SyncPath
+	dialer := websocket.Dialer{
+		Subprotocols:   []string{protocol.Subprotocol},
+		NetDialContext: func(context.Context, string, string) (net.Conn, error) { return w.dial(as.from) },
+		// The TLS configuration is the attacker's own.
+		TLSClientConfig:  w.tlsConfig(as.identities),
+		HandshakeTimeout: patience,
+	}
+	for _, c := range change {
+		c(&dialer, header)
+	}
+	if query := header.Get(queryHeader); query != "" {
+		header.Del(queryHeader)
+		path += "?" + query
+	}
+	conn, response, err := dialer.Dial("wss://"+w.fleet.HubAddress()+path, header)
+	if err != nil {
+		return nil, response, err
+	}
+	conn.SetReadLimit(protocol.MaxHubFrameBytes)
+	return &link{conn}, response, nil
+}
+
+// queryHeader carries the query of the URL to open, and is not sent.
+const queryHeader = "Query"
+
+// link is a WebSocket of an attacker.
+type link struct{ *websocket.Conn }
+
+// hostileVersion is what attackers say that they are.
+const hostileVersion = "hostile"
+
+// hello is that of a node that holds nothing.
+func hello(change ...func(*pb.Hello)) *pb.AgentMessage {
+	empty := object.InventoryDigest(nil)
+	h := &pb.Hello{ProtocolVersions: []uint32{protocol.Version}, AgentVersion: hostileVersion, BootId: "boot", InventoryDigest: empty[:]}
+	for _, c := range change {
+		c(h)
+	}
+	return &pb.AgentMessage{Body: &pb.AgentMessage_Hello{Hello: h}}
+}
+
+func (l *link) send(messages ...*pb.AgentMessage) error {
+	frame, err := protocol.EncodeAgent(messages...)
+	if err != nil {
+		return err
+	}
+	return l.WriteMessage(websocket.BinaryMessage, frame)
+}
+
+// receive reads one frame.
+func (l *link) receive() ([]*pb.HubMessage, error) {
+	_ = l.SetReadDeadline(time.Now().Add(patience))
+	_, data, err := l.ReadMessage()
+	if err != nil {
+		return nil, err
+	}
+	return protocol.DecodeHub(data)
+}
+
+// greet sends a Hello and returns when the session has begun.
+func (l *link) greet(change ...func(*pb.Hello)) error {
+	if err := l.send(hello(change...)); err != nil {
+		return err
+	}
+	messages, err := l.receive()
+	if err != nil {
+		return err
+	}
+	if messages[0].GetWelcome() == nil {
+		return fmt.Errorf("the hub does not say Welcome but %T", messages[0].GetBody())
+	}
+	return nil
+}
+
+// end reads on until the connection ends, and returns how it has.
+func (l *link) end() string {
+	for {
+		if _, err := l.receive(); err != nil {
+			_ = l.Close()
+			return describe(err)
+		}
+	}
+}
+
+// describe is what an attacker sees of the end of a connection.
+func describe(err error) string {
+	var closed *websocket.CloseError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &closed) && closed.Code == websocket.CloseAbnormalClosure:
+		return "connection closed"
+	case errors.As(err, &closed):
+		return fmt.Sprintf("close %d", closed.Code)
+	case errors.As(err, &network) && network.Op == "remote error":
+		return "TLS alert: " + strings.TrimPrefix(network.Err.Error(), "tls: ")
+	default:
+		return err.Error()
+	}
+}
+
+// Opcodes and bits of a WebSocket frame (RFC 6455, section 5.2).
+const (
+	continuation = 0x0
+	binaryFrame  = 0x2
+	ping         = 0x9
+	fin          = 0x80
+	rsv1         = 0x40
+	masked       = 0x80
+)
+
+// frame is a WebSocket frame with the mask zero; announced is the length in its header.
+func frame(first byte, announced int, payload []byte) []byte {
+	header := []byte{first}
+	switch {
+	case announced < 126:
+		header = append(header, masked|byte(announced))
+	case announced < 1<<16:
+		header = binary.BigEndian.AppendUint16(append(header, masked|126), uint16(announced))
+	default:
+		header = binary.BigEndian.AppendUint64(append(header, masked|127), uint64(announced))
+	}
+	return append(append(header, 0, 0, 0, 0), payload...)
+}

@@ -1,0 +1,79 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hostile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// outcomes counts what an attacker has got. It may be used concurrently.
+type outcomes struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func newOutcomes() *outcomes { return &outcomes{counts: map[string]int{}} }
+
+func (o *outcomes) add(outcome string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.counts[outcome]++
+}
+
+// String lists the outcomes, each with how often it came.
+func (o *outcomes) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []string
+	for _, outcome := range slices.Sorted(maps.Keys(o.counts)) {
+		list = append(list, fmt.Sprintf("%s ×%d", outcome, o.counts[outcome]))
+	}
+	return strings.Join(list, ", ")
+}
+
+// check says which outcome has come although it is not one of those allowed, or has not
+// come at all.
+func (o *outcomes) check(wanted []string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for outcome := range o.counts {
+		if !slices.Contains(wanted, outcome) {
+			return fmt.Errorf("the attacker got %q, not one of %q", outcome, wanted)
+		}
+	}
+	for _, outcome := range wanted {
+		if o.counts[outcome] == 0 {
+			return fmt.Errorf("the attacker never got %q", outcome)
+		}
+	}
+	return nil
+}
+
+// unmoved are those of the counters that have not gone up.
+func unmoved(before, after series, counters []string) []string {
+	var same []string
+	for _, name := range counters {
+		if after[name] <= before[name] {
+			same = append(same, name)
+		}
+	}
+	return same
+}
