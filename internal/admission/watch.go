@@ -19,9 +19,7 @@ package admission
 import (
 	"context"
 	"fmt"
-	"time"
 
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -36,19 +34,15 @@ import (
 // Watch has readmit called with the name of every EdgeNode of which a Gate that reads
 // from the manager's cache may decide otherwise than before: once when the manager starts, and
 // when it has changed or is gone. It runs in every replica, whichever leads. readmit is
-// called concurrently, not twice at a time for one name, and within a second again if it fails.
-func Watch(mgr ctrl.Manager, readmit func(ctx context.Context, name string) error) error {
+// called concurrently, and not twice at a time for one name.
+func Watch(mgr ctrl.Manager, readmit func(name string)) error {
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("admission").
 		For(&syncv1alpha1.EdgeNode{}, builder.WithPredicates(predicate.Funcs{UpdateFunc: changesAdmission})).
-		WithOptions(controller.Options{
-			NeedLeaderElection:      ptr.To(false),
-			MaxConcurrentReconciles: 4,
-			// A node may be waiting to be refused: it is asked about often.
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, time.Second),
-		}).
-		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-			return reconcile.Result{}, readmit(ctx, request.Name)
+		WithOptions(controller.Options{NeedLeaderElection: ptr.To(false), MaxConcurrentReconciles: 4}).
+		Complete(reconcile.Func(func(_ context.Context, request reconcile.Request) (reconcile.Result, error) {
+			readmit(request.Name)
+			return reconcile.Result{}, nil
 		}))
 	if err != nil {
 		return fmt.Errorf("watch EdgeNodes for admission: %w", err)

@@ -18,7 +18,6 @@ package admission
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -79,8 +78,6 @@ type replica struct {
 	asked map[string]int
 	// sessions are those whose bearer the gate admits still.
 	sessions map[string]pki.Node
-	// broken has every question fail.
-	broken bool
 }
 
 func newReplica() *replica {
@@ -107,23 +104,13 @@ func newReplica() *replica {
 	return r
 }
 
-func (r *replica) readmit(ctx context.Context, name string) error {
+func (r *replica) readmit(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked[name]++
-	if r.broken {
-		return errors.New("broken")
-	}
-	session, ok := r.sessions[name]
-	if !ok {
-		return nil
-	}
-	err := r.gate.Admit(ctx, session)
-	if refused := (*Refused)(nil); errors.As(err, &refused) {
+	if session, ok := r.sessions[name]; ok && r.gate.Admit(context.Background(), session) != nil {
 		delete(r.sessions, name)
-		return nil
 	}
-	return err
 }
 
 // open admits the bearer of a certificate.
@@ -150,12 +137,6 @@ func (r *replica) questions(name string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.asked[name]
-}
-
-func (r *replica) breaks(broken bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.broken = broken
 }
 
 // newNode makes an EdgeNode that is gone when the spec is over.
@@ -249,16 +230,5 @@ var _ = Describe("A replica that does not lead", func() {
 		change(ctx, last, func(n *syncv1alpha1.EdgeNode) { n.Spec.Revoked = true })
 		Eventually(r.has(last.Name)).Should(BeFalse()) // its change came after all others
 		Expect(r.questions(node.Name)).To(Equal(1))
-	})
-
-	It("asks again until there is an answer", func(ctx SpecContext) {
-		r, node := newReplica(), newNode(ctx, "again")
-		Expect(r.open(ctx, bearerOf(node))).To(Succeed())
-		r.breaks(true)
-		change(ctx, node, func(n *syncv1alpha1.EdgeNode) { n.Spec.Revoked = true })
-		before := r.questions(node.Name)
-		Eventually(func() int { return r.questions(node.Name) }).Should(BeNumerically(">", before+1))
-		r.breaks(false)
-		Eventually(r.has(node.Name)).Should(BeFalse())
 	})
 })
