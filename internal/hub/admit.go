@@ -19,7 +19,6 @@ package hub
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -37,6 +36,8 @@ import (
 const (
 	// handshakeTimeout bounds the upgrade, and then the wait for Hello.
 	handshakeTimeout = 10 * time.Second
+	// admitTimeout bounds the decision whether to admit a node.
+	admitTimeout = 10 * time.Second
 	// inventoryTimeout is how long no byte of an inventory may come.
 	inventoryTimeout = 30 * time.Second
 )
@@ -44,46 +45,72 @@ const (
 // ServeHTTP turns the request of a node into its session, which goes on after it has
 // returned. The node's name is the one in its verified client certificate.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	node, err := peerNode(r.TLS)
+	peer, err := peerOf(r.TLS)
 	if err != nil {
-		h.refuse(w, r, "", &Refusal{Status: http.StatusUnauthorized, Message: err.Error()})
+		h.refuse(w, r, "", err)
 		return
 	}
-	if err := h.options.Admit(r.Context(), node); err != nil {
-		h.refuse(w, r, node.Name, err)
+	if err := h.reserve(peer.Name); err != nil {
+		h.refuse(w, r, peer.Name, err)
 		return
 	}
-	if err := h.reserve(node.Name); err != nil {
-		h.refuse(w, r, node.Name, err)
-		return
-	}
-	conn, err := h.upgrader.Upgrade(w, r, nil)
+	conn, err := h.upgrade(w, r, peer)
 	if err != nil {
 		h.unreserve()
-		refusals.WithLabelValues("upgrade").Inc()
-		h.options.Log.Info("Refused a connection", "node", node.Name, "address", r.RemoteAddr, "reason", err.Error())
 		return
 	}
 	// A goroutine of its own lets go of the buffers of the HTTP server.
 	address := r.RemoteAddr
 	go func() {
 		defer h.unreserve()
-		h.serve(node, address, conn)
+		h.serve(peer, address, conn)
 	}()
 }
 
-func peerNode(state *tls.ConnectionState) (pki.Node, error) {
-	peer, err := pki.PeerOf(state)
-	if err == nil && peer.Expired(time.Now()) {
-		err = fmt.Errorf("the certificate of the node expired at %s: renew it", peer.Certificate.NotAfter.Format(time.RFC3339))
+// upgrade admits the node, and makes a WebSocket of its request. It has answered if
+// there is an error.
+func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, peer pki.Peer) (*websocket.Conn, error) {
+	if err := h.admit(r.Context(), peer.Node); err != nil {
+		h.refuse(w, r, peer.Name, err)
+		return nil, err
 	}
-	return peer.Node, err
+	conn, err := h.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		refused(causeRequest)
+		h.options.Log.Info("Refused a connection", "node", peer.Name, "address", r.RemoteAddr, "reason", err.Error())
+	}
+	return conn, err
 }
 
+// peerOf is the node that asks, if it has a certificate that is still good.
+func peerOf(state *tls.ConnectionState) (pki.Peer, error) {
+	peer, err := pki.PeerOf(state)
+	if err != nil {
+		return pki.Peer{}, &Refusal{Status: http.StatusUnauthorized, Message: err.Error(), cause: causeNoCertificate}
+	}
+	if peer.Expired(time.Now()) {
+		return pki.Peer{}, expired(peer.Certificate.NotAfter)
+	}
+	return peer, nil
+}
+
+// admit asks whether the node may have a session. The lock of the hub must not be held.
+func (h *Hub) admit(ctx context.Context, node pki.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	defer cancel()
+	defer context.AfterFunc(h.closing, cancel)()
+	return h.options.Admit(ctx, node)
+}
+
+// refuse answers with a refusal. Whatever anybody can cause is no line in the log.
 func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err error) {
 	refusal := refusalOf(err)
-	refusals.WithLabelValues(strconv.Itoa(refusal.Status)).Inc()
-	h.options.Log.Info("Refused a node", "node", name, "address", r.RemoteAddr, "reason", err.Error())
+	refused(refusal.causeOf())
+	log := h.options.Log
+	if name == "" || refusal.cause == causeDuplicate {
+		log = log.V(1)
+	}
+	log.Info("Refused a node", "node", name, "address", r.RemoteAddr, "reason", err.Error())
 	if refusal.RetryAfter > 0 {
 		seconds := (refusal.RetryAfter + time.Second - 1) / time.Second
 		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
@@ -91,25 +118,22 @@ func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err er
 	http.Error(w, refusal.Message, refusal.Status)
 }
 
-// refusalOf is what the node gets to see of an error of the admission.
-func refusalOf(err error) *Refusal {
-	refusal := &Refusal{Status: http.StatusServiceUnavailable, Message: "the hub cannot decide now", RetryAfter: time.Second}
-	errors.As(err, &refusal)
-	return refusal
-}
-
 // serve runs the session of a node over an open WebSocket.
-func (h *Hub) serve(node pki.Node, address string, conn *websocket.Conn) {
-	log := h.options.Log.WithValues("node", node.Name, "address", address)
+func (h *Hub) serve(peer pki.Peer, address string, conn *websocket.Conn) {
+	log := h.options.Log.WithValues("node", peer.Name, "address", address)
 	w, err := newWire(conn)
 	if err != nil {
 		log.Error(err, "Cannot serve a node")
 		_ = conn.Close()
 		return
 	}
-	s := newSession(h, node, address, w)
+	s := newSession(h, peer.Node, address, w)
 	s.log = log.WithValues("session", s.id)
 	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
+	notAfter := peer.Certificate.NotAfter
+	defer time.AfterFunc(time.Until(notAfter), func() { s.fail(expired(notAfter)) }).Stop()
+	h.expectHello(s)
+	defer h.forget(s)
 	reason := s.run()
 	if s.begun() {
 		s.log.Info("Node disconnected", "reason", reason)
@@ -122,8 +146,8 @@ func (h *Hub) serve(node pki.Node, address string, conn *websocket.Conn) {
 // delivery. When the digest shows that the node holds all that it should, and has
 // applied it, nothing further is asked.
 func (s *session) open(hello *pb.Hello, keys []object.Key) error {
-	// From here on Disconnect finds the session; whom it was meant for before, this does.
-	if err := s.hub.options.Admit(s.hub.closing, s.peer); err != nil {
+	// The answer to the first question may be older than the last Readmit.
+	if err := s.hub.admit(context.Background(), s.peer); err != nil {
 		return refusalOf(err)
 	}
 	held, matches := s.expectedInventory(keys, hello)
@@ -166,8 +190,8 @@ func (s *session) welcome() *pb.HubMessage {
 
 func negotiate(hello *pb.Hello) error {
 	if !slices.Contains(hello.GetProtocolVersions(), protocol.Version) {
-		return &Refusal{Message: fmt.Sprintf("the hub speaks protocol version %d, the agent %v: upgrade the older one",
-			protocol.Version, hello.GetProtocolVersions())}
+		return &Refusal{cause: causeProtocol, Message: fmt.Sprintf(
+			"the hub speaks protocol version %d, the agent %v: upgrade the older one", protocol.Version, hello.GetProtocolVersions())}
 	}
 	return nil
 }

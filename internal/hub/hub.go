@@ -48,26 +48,13 @@ type Observer interface {
 	OnProgress(node string, keys []object.Key)
 }
 
-// Refusal is why a node may not connect now.
-type Refusal struct {
-	// Status is the HTTP status.
-	Status int
-	// Message tells the operator of the node what to do. It is one line.
-	Message string
-	// RetryAfter is when to come back, for a refusal that passes.
-	RetryAfter time.Duration
-}
-
-func (r *Refusal) Error() string { return r.Message }
-
 // Options are what a Hub needs; all are required but those with a default.
 type Options struct {
 	Index    *desired.Index
 	Observer Observer
-	// Admit decides whether the bearer of a certificate may connect: nil, a *Refusal, or another error,
-	// which the node does not get to see. It is asked twice, the second time when
-	// Disconnect would find the session: so a node cannot slip in between. A change of
-	// mind must therefore be Admit's before Disconnect is called.
+	// Admit decides whether the bearer of a certificate may have a session: nil, a
+	// *Refusal, or another error, which the node does not get to see. It is asked for each
+	// connection, again once its Hello has come, and by Readmit.
 	Admit func(ctx context.Context, node pki.Node) error
 	// ClusterEpoch identifies the cluster, whose resource versions are comparable.
 	ClusterEpoch string
@@ -118,6 +105,8 @@ type Hub struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session
+	// opening are the connections whose Hello has not come yet, the newest of each node.
+	opening map[string]*session
 	// connections counts the sessions, and what may become one or has been one.
 	connections int
 	draining    bool
@@ -135,6 +124,7 @@ func New(options Options) (*Hub, error) {
 		closing:  closing,
 		close:    closeNow,
 		sessions: map[string]*session{},
+		opening:  map[string]*session{},
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: handshakeTimeout,
 			ReadBufferSize:   1024,
@@ -183,6 +173,31 @@ func (h *Hub) Disconnect(name, reason string) {
 	}
 }
 
+// Readmit asks the admission again about the node, for its session and for whatever is
+// about to become it, and ends what is refused or cannot be decided now. Who has changed
+// Admit's mind and then calls Readmit can be sure that nobody slips in between. It
+// returns once Admit has answered.
+func (h *Hub) Readmit(name string) {
+	for _, s := range h.connectionsOf(name) {
+		if err := h.admit(context.Background(), s.peer); err != nil {
+			s.fail(refusalOf(err))
+		}
+	}
+}
+
+// connectionsOf are the session of a node and the connection that may supersede it.
+func (h *Hub) connectionsOf(name string) []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []*session
+	for _, s := range []*session{h.sessions[name], h.opening[name]} {
+		if s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // Sessions counts the nodes with a session.
 func (h *Hub) Sessions() int {
 	h.mu.Lock()
@@ -202,13 +217,16 @@ func (h *Hub) reserve(name string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
-		return &Refusal{Status: http.StatusServiceUnavailable, Message: "the hub is shutting down", RetryAfter: time.Second}
+		return &Refusal{
+			Status: http.StatusServiceUnavailable, Message: "the hub is shutting down", RetryAfter: time.Second, cause: causeDraining,
+		}
 	}
 	if h.sessions[name] == nil && h.connections >= h.options.MaxNodes {
 		return &Refusal{
 			Status:     http.StatusServiceUnavailable,
 			Message:    fmt.Sprintf("the hub is full: it serves at most %d nodes", h.options.MaxNodes),
 			RetryAfter: time.Minute,
+			cause:      causeFull,
 		}
 	}
 	h.connections++
@@ -223,14 +241,41 @@ func (h *Hub) unreserve() {
 	h.running.Done()
 }
 
+// expectHello makes s the only connection of its node whose Hello is to come.
+func (h *Hub) expectHello(s *session) {
+	h.mu.Lock()
+	old := h.opening[s.name]
+	h.opening[s.name] = s
+	h.mu.Unlock()
+	if old != nil && old.end(protocol.CloseSuperseded, "the node has opened a newer connection") {
+		refused(causeReplaced)
+	}
+}
+
+// forget ends what expectHello began.
+func (h *Hub) forget(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.opening[s.name] == s {
+		delete(h.opening, s.name)
+	}
+}
+
 // enter makes s the session of its node, and returns the keys that the node should
 // hold. An older session of the node ends: of two connections of one machine the
-// newer is the one that works.
-func (h *Hub) enter(s *session) []object.Key {
+// newer is the one that works. It is false if s has been ended, as by a newer one.
+func (h *Hub) enter(s *session) (keys []object.Key, ok bool) {
 	h.mu.Lock()
+	if s.ended() {
+		h.mu.Unlock()
+		return nil, false
+	}
 	old := h.sessions[s.name]
 	h.sessions[s.name] = s
-	keys := h.options.Index.Attach(s.name, s)
+	if h.opening[s.name] == s {
+		delete(h.opening, s.name)
+	}
+	keys = h.options.Index.Attach(s.name, s)
 	draining := h.draining
 	sessionsGauge.Set(float64(len(h.sessions)))
 	h.mu.Unlock()
@@ -240,7 +285,7 @@ func (h *Hub) enter(s *session) []object.Key {
 	if draining {
 		s.drain()
 	}
-	return keys
+	return keys, true
 }
 
 func (h *Hub) leave(s *session) {

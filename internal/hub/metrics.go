@@ -27,7 +27,7 @@ var (
 	})
 	refusals = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "edgesync_hub_refused_connections_total",
-		Help: "Connections that were refused or ended because of what the node sent, by cause.",
+		Help: "Connections that were refused, or ended by the hub, by cause.",
 	}, []string{"cause"})
 	puts = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "edgesync_hub_puts_total", Help: "Objects sent to nodes.",
@@ -52,6 +52,12 @@ var (
 	})
 )
 
+// refused counts one connection.
+func refused(why cause) { refusals.WithLabelValues(string(why)).Inc() }
+
 func init() {
+	for _, why := range causes {
+		refusals.WithLabelValues(string(why)) // a rate needs a zero to rise from
+	}
 	metrics.Registry.MustRegister(sessionsGauge, refusals, puts, deletes, persisted, nacks, results, sent, received)
 }

@@ -36,7 +36,10 @@ func (s *session) read() error {
 	}
 	s.agentVersion, s.bootID = hello.GetAgentVersion(), hello.GetBootId()
 	s.wire.socket.SetPatience(inventoryTimeout)
-	keys := s.hub.enter(s)
+	keys, entered := s.hub.enter(s)
+	if !entered {
+		return errEnded
+	}
 	defer s.hub.leave(s)
 	if err := s.open(hello, keys); err != nil {
 		return err

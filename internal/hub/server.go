@@ -37,8 +37,8 @@ import (
 // that runs in every replica.
 type Server struct {
 	Hub *Hub
-	// Join serves joinapi.Path.
-	Join http.Handler
+	// Join serves joinapi.Path, and Renew joinapi.RenewPath.
+	Join, Renew http.Handler
 	// Address is what to listen on, such as :10443.
 	Address string
 	TLS     *tls.Config
@@ -93,6 +93,7 @@ func (s *Server) server() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+protocol.SyncPath, s.Hub)
 	mux.Handle("POST "+joinapi.Path, s.Join)
+	mux.Handle("POST "+joinapi.RenewPath, s.Renew)
 	config := s.TLS.Clone()
 	// WebSocket upgrades belong to HTTP/1.1.
 	config.NextProtos = []string{"http/1.1"}

@@ -17,7 +17,6 @@ limitations under the License.
 package hub
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -30,7 +29,6 @@ import (
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/pki"
-	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
@@ -156,27 +154,22 @@ func closed(c <-chan struct{}) bool {
 }
 
 // end has the session end soon; the node is told the reason. Only the first call
-// counts. The cause in ending may be read by whoever has called end.
-func (s *session) end(code int, reason string) {
+// counts, and returns true. The cause in ending may be read by whoever has called end.
+func (s *session) end(code int, reason string) (first bool) {
 	s.ending.once.Do(func() {
 		s.ending.code, s.ending.reason = code, reason
 		close(s.done)
 		s.wire.socket.Expire(farewellTimeout)
+		first = true
 	})
+	return first
 }
 
-// fail has the session end because of err. The node is told only what concerns it.
+// fail has the session end because of err.
 func (s *session) fail(err error) {
-	var refusal *Refusal
-	switch {
-	case errors.As(err, &refusal):
-		refusals.WithLabelValues("admission").Inc()
-		s.end(protocol.CloseRefused, refusal.Message)
-	case errors.Is(err, delivery.ErrProtocol), errors.Is(err, protocol.ErrMalformed):
-		refusals.WithLabelValues("protocol").Inc()
-		s.end(protocol.CloseProtocol, err.Error())
-	default:
-		s.end(closeNormal, "")
+	code, reason, why := farewellOf(err)
+	if s.end(code, reason) && why != "" {
+		refused(why)
 	}
 }
 

@@ -129,7 +129,7 @@ func (w *wire) close() {
 func (w *wire) readHello() (*pb.Hello, error) {
 	messages, err := w.read()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, fmt.Errorf("%w: no Hello came in time", delivery.ErrProtocol)
+		return nil, errNoHello
 	}
 	if err != nil {
 		return nil, err

@@ -48,6 +48,8 @@ const patience = time.Minute
 
 const epoch = "cluster-1"
 
+const certificateLifetime = 24 * time.Hour
+
 var (
 	configMaps = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
 	pods       = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
@@ -129,7 +131,7 @@ func (w *world) start() {
 	ready := make(chan struct{})
 	close(ready)
 	server := &Server{
-		Hub: w.hub, Join: http.NotFoundHandler(), TLS: pki.ServerTLSConfig(serving),
+		Hub: w.hub, Join: http.NotFoundHandler(), Renew: http.NotFoundHandler(), TLS: pki.ServerTLSConfig(serving),
 		Ready: ready, Log: w.options.Log,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -205,7 +207,7 @@ func certificate(t testing.TB, ca *pki.CA, node string) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := ca.IssueNode(pki.Node{Name: node, UID: "uid", Join: 1}, key.Public(), time.Hour, time.Now())
+	cert, err := ca.IssueNode(pki.Node{Name: node, UID: "uid", Join: 1}, key.Public(), certificateLifetime, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
