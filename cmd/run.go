@@ -176,7 +176,10 @@ type fleet struct{ *hub.Hub }
 // Node converts the state of a session.
 func (f fleet) Node(name string) (controllers.NodeState, bool) {
 	state, ok := f.Hub.Node(name)
-	return controllers.NodeState(state), ok
+	return controllers.NodeState{
+		SessionID: state.SessionID, ConnectedTime: state.ConnectedTime, RemoteAddress: state.RemoteAddress,
+		AgentVersion: state.AgentVersion, BootID: state.BootID, Summary: state.Summary,
+	}, ok
 }
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get

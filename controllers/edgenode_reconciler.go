@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -39,7 +40,7 @@ import (
 	"github.com/edgesync/edgesync/internal/desired"
 )
 
-// +kubebuilder:rbac:groups=sync.edgesync.io,resources=edgenodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=sync.edgesync.io,resources=edgenodes,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=sync.edgesync.io,resources=edgenodes/status,verbs=patch
 
 // edgeNodeReconciler keeps each EdgeNode in the index, and what is known of its
@@ -64,7 +65,9 @@ type nodeMemory struct {
 	labels   labels.Set
 	settings desired.NodeSettings
 	settling settling
-	status   ownWrite
+	own      ownWrite
+	// heard is the session whose claims about itself have been looked at.
+	heard string
 }
 
 func (r *edgeNodeReconciler) setupWithManager(mgr ctrl.Manager) error {
@@ -90,10 +93,21 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	}
 	memory := r.memory(node.Name)
 	r.setNode(node, memory)
+	if memory.own.unseen(node, time.Now()) {
+		return ctrl.Result{RequeueAfter: cachePause}, nil
+	}
 	if node.Spec.Revoked {
 		r.Fleet.Disconnect(node.Name, "this node is revoked: spec.revoked of its EdgeNode is set")
 	}
-	return requeueOnConflict(r.writeStatus(ctx, node, memory))
+	labelsRest, labelsErr := r.writeSelfLabels(ctx, node, memory)
+	result, err := r.writeStatus(ctx, node, memory) // whatever became of the labels
+	if err = errors.Join(labelsErr, err); err != nil {
+		return requeueOnConflict(ctrl.Result{}, err)
+	}
+	if labelsRest > 0 {
+		result = within(result, labelsRest)
+	}
+	return result, nil
 }
 
 func (r *edgeNodeReconciler) memory(name string) *nodeMemory {
@@ -148,13 +162,11 @@ func (r *edgeNodeReconciler) setNode(node *syncv1alpha1.EdgeNode, memory *nodeMe
 // writeStatus writes status if it has changed and come to rest, and tells of transitions.
 func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1.EdgeNode, memory *nodeMemory) (ctrl.Result, error) {
 	observation := &nodeObservation{
-		name: node.Name, generation: node.Generation, spec: node.Spec, replica: r.Replica, now: time.Now(),
+		name: node.Name, generation: node.Generation, spec: node.Spec, replica: r.Replica,
+		renewalGrace: r.RenewalGrace, now: time.Now(),
 	}
 	if kind, unlisted := r.Index.Unlisted(node.Name); unlisted {
 		observation.unlisted = fmt.Sprintf("%s in %s", kind.Kind, kind.GroupVersion())
-	}
-	if memory.status.unseen(node, observation.now) {
-		return ctrl.Result{RequeueAfter: cachePause}, nil
 	}
 	if state, ok := r.Fleet.Node(node.Name); ok && !node.Spec.Revoked {
 		observation.state = &state
@@ -164,7 +176,7 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	after := nodeStatus(&node.Status, observation)
 	if equality.Semantic.DeepEqual(&node.Status, after) {
 		memory.settling = settling{}
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: untilExpiry(after, observation)}, nil
 	}
 	next := after.DeepCopy()
 	resetTransitions(next.Conditions)
@@ -177,10 +189,10 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	if err := r.client.Status().Patch(ctx, node, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return ctrl.Result{}, fmt.Errorf("write status: %w", err)
 	}
-	memory.status.written(node, observation.now)
+	memory.own.written(node, observation.now)
 	memory.settling = settling{}
 	record(r.recorder, node, told)
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: untilExpiry(after, observation)}, nil
 }
 
 // graceOf is how long a node of whose session status tells, and which had it with the

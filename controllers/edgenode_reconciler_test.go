@@ -150,7 +150,7 @@ var _ = Describe("An EdgeNode", func() {
 		r.fleet.connect(name, "s1")
 		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "True Synced"}))
 		change(ctx, node, func(n *syncv1alpha1.EdgeNode) { n.Spec.Revoked = true })
-		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"False Revoked", "Unknown Offline"}))
+		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"False Revoked", "Unknown Revoked"}))
 		Expect(r.fleet.reasonOf(name)).To(ContainSubstring("revoked"))
 		Expect(nodeStatusOf(ctx, name)(NewGomega(Fail)).Session).To(BeNil())
 		_, known := r.index.Node(name)

@@ -39,7 +39,9 @@ type nodeObservation struct {
 	// unlisted is a kind that a sync of the node names, and that is not listed; empty if
 	// there is none.
 	unlisted string
-	now      time.Time
+	// renewalGrace is how long after its expiry a certificate can be renewed.
+	renewalGrace time.Duration
+	now          time.Time
 }
 
 // nodeStatus is what status should say, given what it says. A session of another replica
@@ -110,11 +112,51 @@ func connectedCondition(status *syncv1alpha1.EdgeNodeStatus, o *nodeObservation)
 		condition.Status, condition.Reason = metav1.ConditionTrue, syncv1alpha1.ReasonConnected
 		condition.Message = "The node has a session."
 	case status.LastSeenTime != nil:
-		condition.Reason, condition.Message = syncv1alpha1.ReasonDisconnected, "The last session of the node has ended."
+		condition.Reason = syncv1alpha1.ReasonDisconnected
+		condition.Message = "The last session of the node has ended." + expiry(status, o)
 	default:
-		condition.Reason, condition.Message = syncv1alpha1.ReasonNeverConnected, "No edge-agent has connected as this node yet."
+		condition.Reason = syncv1alpha1.ReasonNeverConnected
+		condition.Message = "No edge-agent has connected as this node yet." + expiry(status, o)
 	}
 	return condition
+}
+
+// expiry says what will become of a node that is away and whose last certificate has
+// expired meanwhile; nothing if it has not.
+func expiry(status *syncv1alpha1.EdgeNodeStatus, o *nodeObservation) string {
+	switch expired, renewable := expiryOf(status, o); {
+	case o.now.Before(expired) || expired.IsZero():
+		return ""
+	case o.now.Before(renewable):
+		return " Its certificate has expired: it is renewed when the node connects, until the grace period is over."
+	default:
+		return fmt.Sprintf(" Its certificate has expired, and can no longer be renewed: join the node again, with the token of "+
+			"manager token create --node %s --rejoin", o.name)
+	}
+}
+
+// expiryOf is when the last certificate of the node expires, and until when it can be
+// renewed; both are zero if none is known.
+func expiryOf(status *syncv1alpha1.EdgeNodeStatus, o *nodeObservation) (expired, renewable time.Time) {
+	if len(status.Certificates) == 0 {
+		return time.Time{}, time.Time{}
+	}
+	expired = status.Certificates[0].NotAfter.Time
+	return expired, expired.Add(o.renewalGrace)
+}
+
+// untilExpiry is how long it will be until a node that is away is to be looked at
+// again, because expiry will say something else; 0 means never.
+func untilExpiry(status *syncv1alpha1.EdgeNodeStatus, o *nodeObservation) time.Duration {
+	expired, renewable := expiryOf(status, o)
+	switch {
+	case o.state != nil || !o.now.Before(renewable):
+		return 0
+	case o.now.Before(expired):
+		return expired.Sub(o.now)
+	default:
+		return renewable.Sub(o.now)
+	}
 }
 
 // nodeSyncedCondition says how far the node is, in one word. What somebody must act upon comes first.
@@ -123,6 +165,9 @@ func nodeSyncedCondition(o *nodeObservation) metav1.Condition {
 		return metav1.Condition{Type: syncv1alpha1.ConditionSynced, Status: status, Reason: reason, Message: message}
 	}
 	switch {
+	case o.spec.Revoked:
+		return is(metav1.ConditionUnknown, syncv1alpha1.ReasonRevoked,
+			"The node is refused: it keeps what it held, and what becomes of that cannot be told from here.")
 	case o.state == nil:
 		return is(metav1.ConditionUnknown, syncv1alpha1.ReasonOffline,
 			"The node is away: it holds what it held, and is brought up to date when it connects.")

@@ -88,7 +88,7 @@ func TestNodeStatusConditions(t *testing.T) {
 		"revoked": {
 			before:    syncv1alpha1.EdgeNodeStatus{Session: own},
 			o:         nodeObservation{spec: syncv1alpha1.EdgeNodeSpec{Revoked: true}},
-			connected: "False Revoked", synced: "Unknown Offline",
+			connected: "False Revoked", synced: "Unknown Revoked", message: "keeps what it held",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +138,47 @@ func TestNodeStatusOverASession(t *testing.T) {
 	g.Expect(away.Objects).To(Equal(connected.Objects), "what was last known stays")
 	o.now = time.Unix(3000, 0)
 	g.Expect(nodeStatus(away, o)).To(Equal(away))
+}
+
+func TestNodeStatusOfAnExpiredCertificate(t *testing.T) {
+	t.Parallel()
+	issued := func(notAfter int64) []syncv1alpha1.IssuedCertificate {
+		return []syncv1alpha1.IssuedCertificate{
+			{Serial: "2", NotAfter: metav1.Unix(notAfter, 0)},
+			{Serial: "1", NotAfter: metav1.Unix(100, 0)},
+		}
+	}
+	const renewal, rejoin = "it is renewed when the node connects", "manager token create --node edge-1 --rejoin"
+	for name, test := range map[string]struct {
+		before  syncv1alpha1.EdgeNodeStatus
+		spec    syncv1alpha1.EdgeNodeSpec
+		state   *NodeState
+		message string // of Connected
+		again   time.Duration
+	}{
+		"no certificate is known": {message: "No edge-agent has connected as this node yet."},
+		"good": {
+			before:  syncv1alpha1.EdgeNodeStatus{LastSeenTime: &metav1.Time{}, Certificates: issued(2100)},
+			message: "The last session of the node has ended.", again: 100 * time.Second,
+		},
+		"expired now":                  {before: syncv1alpha1.EdgeNodeStatus{Certificates: issued(2000)}, message: renewal, again: time.Hour},
+		"expired":                      {before: syncv1alpha1.EdgeNodeStatus{Certificates: issued(1990)}, message: renewal, again: time.Hour - 10*time.Second},
+		"the grace is over":            {before: syncv1alpha1.EdgeNodeStatus{Certificates: issued(2000 - 3600)}, message: rejoin},
+		"expired, and it is connected": {before: syncv1alpha1.EdgeNodeStatus{Certificates: issued(1990)}, state: nodeState(delivery.Summary{}), message: "The node has a session."},
+		"expired, and it is revoked": {
+			before: syncv1alpha1.EdgeNodeStatus{Certificates: issued(1990)}, spec: syncv1alpha1.EdgeNodeSpec{Revoked: true},
+			message: "spec.revoked is set", again: time.Hour - 10*time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			o := &nodeObservation{name: "edge-1", spec: test.spec, state: test.state, renewalGrace: time.Hour, now: time.Unix(2000, 0)}
+			status := nodeStatus(&test.before, o)
+			g.Expect(condition(status, syncv1alpha1.ConditionConnected).Message).To(ContainSubstring(test.message))
+			g.Expect(untilExpiry(status, o)).To(Equal(test.again))
+		})
+	}
 }
 
 func TestNodeStatusEndsTheSessionOfAReplicaThatIsGone(t *testing.T) {

@@ -48,5 +48,7 @@ type NodeState struct {
 	RemoteAddress string
 	AgentVersion  string
 	BootID        string
-	Summary       delivery.Summary
+	// Labels are what the node says of itself, as it says it.
+	Labels  map[string]string
+	Summary delivery.Summary
 }

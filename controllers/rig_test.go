@@ -219,11 +219,15 @@ func (f *fakeFleet) reasonOf(node string) string {
 }
 
 // connect begins a session of a node with nothing to do.
-func (f *fakeFleet) connect(node, session string) {
+func (f *fakeFleet) connect(node, session string) { f.connectSaying(node, session, nil) }
+
+// connectSaying begins a session of a node that says something of itself.
+func (f *fakeFleet) connectSaying(node, session string, labels map[string]string) {
 	f.mu.Lock()
 	f.nodes[node] = &fakeNode{
 		state: NodeState{
 			SessionID: session, ConnectedTime: time.Now(), RemoteAddress: "192.0.2.1:1", AgentVersion: "v1", BootID: "boot",
+			Labels: labels,
 		},
 		progress: map[object.Key]delivery.Progress{},
 		failures: map[object.Key]delivery.Failure{},

@@ -35,7 +35,7 @@ import (
 	"github.com/edgesync/edgesync/internal/watch"
 )
 
-// Options are what the reconcilers work with; all are required.
+// Options are what the reconcilers work with; all but RenewalGrace are required.
 type Options struct {
 	// Index is what the reconcilers fill. Its onSource must be Trigger.OnSource.
 	Index *desired.Index
@@ -47,6 +47,8 @@ type Options struct {
 	// Replica is the name of this manager, which stands in the sessions of EdgeNodes.
 	// It is unique among replicas, and best stays the same when one restarts.
 	Replica string
+	// RenewalGrace is how long after its expiry the certificate of a node can be renewed.
+	RenewalGrace time.Duration
 	// Primed is closed once every sync and node that exists at the start is in the
 	// index. Until then the index must not be believed when it says that a node
 	// should not hold something.

@@ -85,8 +85,20 @@ const (
 	ReasonDisconnected = "Disconnected"
 	// ReasonNeverConnected: the node has not connected yet.
 	ReasonNeverConnected = "NeverConnected"
-	// ReasonRevoked: spec.revoked is set, so the node is refused.
+	// ReasonRevoked: spec.revoked is set, so the node is refused. It is a reason of
+	// ConditionSynced of the node as well.
 	ReasonRevoked = "Revoked"
+)
+
+// Reasons of an IssuedCertificate, and of the Event about it.
+const (
+	// ReasonJoined: a machine has joined as the node.
+	ReasonJoined = "Joined"
+	// ReasonRenewed: the node has renewed the certificate that it had.
+	ReasonRenewed = "Renewed"
+	// ReasonRenewedAfterExpiry: the certificate that the node had was over, and the
+	// grace period was not.
+	ReasonRenewedAfterExpiry = "RenewedAfterExpiry"
 )
 
 // Failure reasons: why a node does not hold, or did not apply, an object.
