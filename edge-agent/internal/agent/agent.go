@@ -20,12 +20,10 @@ package agent
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -53,18 +51,20 @@ const (
 
 // agent is a running edge agent.
 type agent struct {
-	stateDir string
 	store    *store.Store
 	link     *link.Link
-	// identity is the one that was last presented to the hub.
-	identity atomic.Pointer[identity.Identity]
+	identity *identity.Keeper
+	renewer  *renewer
+	// hub takes the place of the addresses in the identity, if there is one.
+	hub string
+	log logr.Logger
 }
 
 // Run runs the agent of a state directory until ctx is done. Only one can run per
 // directory. It returns an error when it cannot start or go on: what may pass, such as
 // a hub out of reach, is none.
 func Run(ctx context.Context, stateDir string, configuration config.Config, log logr.Logger) error {
-	joined, err := identity.Load(stateDir)
+	keeper, err := openIdentity(stateDir, configuration.SealKeyFile)
 	if err != nil {
 		return err
 	}
@@ -87,18 +87,19 @@ func Run(ctx context.Context, stateDir string, configuration config.Config, log 
 	}
 	defer func() { _ = listener.Close() }()
 
-	a := &agent{stateDir: stateDir, store: opened}
-	a.identity.Store(joined)
+	a := &agent{store: opened, identity: keeper, hub: configuration.Hub, log: log}
+	a.renewer = a.newRenewer()
 	engine := apply.NewEngine(opened, routes, apply.Options{
 		CheckInterval: configuration.DriftInterval.Duration,
 		OnResults:     func(results []apply.Result) { a.link.Report(resultsToPB(results)...) },
 		Logger:        log.WithName("apply"),
 	})
 	a.link = link.New(link.Config{
-		Hubs:           func() []string { return []string{joined.Hub()} },
+		Hubs:           a.hubs,
 		TLS:            a.tlsConfig,
-		HubInfoDigest:  func() object.Digest { return object.Digest{} },
-		OnHubInfo:      func(*pb.HubInfo, tls.ConnectionState) error { return nil },
+		HubInfoDigest:  func() object.Digest { return keeper.Current().HubInfoDigest() },
+		OnHubInfo:      a.hubInfo,
+		Labels:         configuration.Labels,
 		Store:          opened,
 		Apply:          engine.Enqueue,
 		AgentVersion:   version.Version,
@@ -107,31 +108,21 @@ func Run(ctx context.Context, stateDir string, configuration config.Config, log 
 		MaxDelay:       configuration.MaxReconnectDelay.Duration,
 		Log:            log.WithName("link"),
 	})
-	log.Info("Started", "node", joined.Node(), "hub", joined.Hub(), "version", version.Version)
+	log.Info("Started", "node", keeper.Current().Node(), "hub", a.hubs()[0], "version", version.Version)
 	defer log.Info("Stopped")
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return engine.Run(ctx) })
 	group.Go(func() error { return a.link.Run(ctx) })
+	group.Go(func() error { return a.renewer.run(ctx) })
 	group.Go(func() error { return serve(ctx, listener, a.status) })
-	group.Go(func() error { return a.takeNotes(ctx, log) })
+	group.Go(func() error { return a.takeNotes(ctx) })
 	return group.Wait()
-}
-
-// tlsConfig reads the identity anew, so that one that was renewed is used from the
-// next connection on.
-func (a *agent) tlsConfig() (*tls.Config, error) {
-	current, err := identity.Load(a.stateDir)
-	if err != nil {
-		return nil, err
-	}
-	a.identity.Store(current)
-	return current.TLSConfig(), nil
 }
 
 // takeNotes writes down, now and then, what `edge-agent status` can tell of an agent
 // that does not run.
-func (a *agent) takeNotes(ctx context.Context, log logr.Logger) error {
+func (a *agent) takeNotes(ctx context.Context) error {
 	ticker := time.NewTicker(noteInterval)
 	defer ticker.Stop()
 	for running := true; running; {
@@ -145,7 +136,7 @@ func (a *agent) takeNotes(ctx context.Context, log logr.Logger) error {
 			continue
 		}
 		if err := a.store.SetNote(noteComplete, completed.UTC().Format(time.RFC3339)); err != nil {
-			log.Error(err, "Cannot note down when the hub had sent everything")
+			a.log.Error(err, "Cannot note down when the hub had sent everything")
 		}
 	}
 	return nil

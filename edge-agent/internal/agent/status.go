@@ -48,6 +48,8 @@ type Status struct {
 	Problems           []Problem `json:"problems,omitempty"`
 	FurtherProblems    int       `json:"furtherProblems,omitempty"`
 	CertificateExpires time.Time `json:"certificateExpires"`
+	// Renewal is that of the certificate, while the agent runs.
+	Renewal Renewal `json:"renewal,omitzero"`
 	// Version is that of the running agent, or of the program that looks at its files.
 	Version string `json:"version"`
 }
@@ -81,12 +83,13 @@ func ReadStatus(ctx context.Context, stateDir string) (Status, error) {
 
 // status is the status of a running agent.
 func (a *agent) status() (Status, error) {
-	current := a.identity.Load()
+	current := a.identity.Current()
 	status := Status{
 		Node:               current.Node(),
 		Running:            true,
 		Link:               a.link.Status(),
 		CertificateExpires: current.NotAfter(),
+		Renewal:            a.renewer.Status(),
 		Version:            version.Version,
 	}
 	if err := status.addObjects(a.store); err != nil {
@@ -104,7 +107,7 @@ func readFiles(stateDir string) (Status, error) {
 	}
 	status := Status{
 		Node:               joined.Node(),
-		Link:               link.Status{Hub: joined.Hub()},
+		Link:               link.Status{Hub: joined.Hubs()[0]},
 		CertificateExpires: joined.NotAfter(),
 		Version:            version.Version,
 	}

@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/edgesync/edgesync/internal/version"
 )
@@ -66,6 +67,13 @@ func newVersion() *cobra.Command {
 func addStateDir(cmd *cobra.Command, stateDir *string) {
 	cmd.Flags().StringVar(stateDir, "state-dir", stateDirDefault(os.Getenv("STATE_DIRECTORY")),
 		"directory of the identity and of the store; its default is $STATE_DIRECTORY where systemd sets that")
+}
+
+// addSealKeyFile adds the flag of the commands that need the private key.
+func addSealKeyFile(flags *pflag.FlagSet, path *string) {
+	flags.StringVar(path, "seal-key-file", "",
+		"file of the key, 32 to 4096 bytes, that seals the private key of the node on disk; "+
+			"by default the systemd credential edgesync-seal-key where there is one")
 }
 
 // stateDirDefault is the first of the directories that systemd names, if any.

@@ -35,6 +35,9 @@ type runFlags struct {
 	stateDir       string
 	file           string
 	targets        []string
+	hub            string
+	labels         []string
+	sealKeyFile    string
 	maxObjectBytes int
 	driftInterval  time.Duration
 	logFormat      string
@@ -61,6 +64,11 @@ func newRun() *cobra.Command {
 	set.StringVar(&flags.file, "config", "", "configuration file (YAML); flags come before what is in it")
 	set.StringArrayVar(&flags.targets, "target", nil,
 		"where to apply objects: directory=/path or kubernetes=/path/of/kubeconfig; may be repeated, and adds to those of --config")
+	set.StringVar(&flags.hub, "hub", "",
+		"address of the hub, https://host:port; by default where the hub has said that it is, or where the machine has joined")
+	set.StringArrayVar(&flags.labels, "label", nil,
+		"what the node says of itself, name=value; may be repeated, and adds to those of --config, and to os and arch")
+	addSealKeyFile(set, &flags.sealKeyFile)
 	set.IntVar(&flags.maxObjectBytes, "max-object-bytes", 0,
 		fmt.Sprintf("refuse objects that are larger than this (default %d)", protocol.MaxObjectBytes))
 	set.DurationVar(&flags.driftInterval, "drift-interval", 0, "how often everything applied is checked and repaired (default 1m)")
@@ -81,6 +89,17 @@ func (f *runFlags) configuration() (config.Config, error) {
 		if err := configuration.AddTarget(target); err != nil {
 			return configuration, err
 		}
+	}
+	for _, label := range f.labels {
+		if err := configuration.AddLabel(label); err != nil {
+			return configuration, err
+		}
+	}
+	if f.hub != "" {
+		configuration.Hub = f.hub
+	}
+	if f.sealKeyFile != "" {
+		configuration.SealKeyFile = f.sealKeyFile
 	}
 	if f.maxObjectBytes != 0 {
 		configuration.MaxObjectBytes = f.maxObjectBytes

@@ -72,6 +72,7 @@ func printStatus(to io.Writer, format string, status *agent.Status, now time.Tim
 		{"In sync", inSync(status, now)},
 		{"Objects", objects(status.Objects)},
 		{"Certificate", certificate(status.CertificateExpires, now)},
+		{"Renewal", renewal(status, now)},
 		{"Version", status.Version},
 	} {
 		fmt.Fprintf(table, "%s:\t%s\n", row[0], row[1])
@@ -121,9 +122,23 @@ func objects(counts agent.Counts) string {
 
 func certificate(expires, now time.Time) string {
 	if expires.Before(now) {
-		return fmt.Sprintf("expired %s ago: join again", span(now.Sub(expires)))
+		return fmt.Sprintf("expired %s ago", span(now.Sub(expires)))
 	}
 	return fmt.Sprintf("valid until %s, for %s", expires.Format(time.RFC3339), span(expires.Sub(now)))
+}
+
+func renewal(status *agent.Status, now time.Time) string {
+	next := status.Renewal.Next
+	switch {
+	case !status.Running:
+		return "the agent does it, once it runs"
+	case next.IsZero():
+		return "under way"
+	case status.Renewal.Error != "":
+		return fmt.Sprintf("failed: %s; next attempt in %s", status.Renewal.Error, span(next.Sub(now)))
+	default:
+		return fmt.Sprintf("at %s, in %s", next.Format(time.RFC3339), span(next.Sub(now)))
+	}
 }
 
 func printProblems(to io.Writer, status *agent.Status, now time.Time) {

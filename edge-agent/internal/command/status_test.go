@@ -43,7 +43,7 @@ func TestPrintStatus(t *testing.T) {
 		},
 		"not running": {
 			agent.Status{Link: link.Status{CompletedAt: now.Add(-72 * time.Hour)}, CertificateExpires: now.Add(-time.Hour)},
-			[]string{"the agent does not run", "last sent everything 3d ago", "expired 1h0m0s ago: join again"},
+			[]string{"the agent does not run", "last sent everything 3d ago", "expired 1h0m0s ago"},
 		},
 		"connecting": {
 			agent.Status{Running: true}, []string{"Connection:   connecting"},

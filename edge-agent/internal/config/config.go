@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/apply"
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
 
@@ -43,6 +44,14 @@ const (
 // Config is the content of the configuration file; edge-agent/config.sample.yaml
 // explains it. Zero values stand for the defaults, which Complete fills in.
 type Config struct {
+	// Hub is the address of the hub, https://host:port, for when it is neither where the
+	// machine has joined nor where the hub has said that it is.
+	Hub string `json:"hub,omitempty"`
+	// Labels are what the node says of itself: names without a prefix, and values of
+	// Kubernetes labels. Complete adds os and arch.
+	Labels map[string]string `json:"labels,omitempty"`
+	// SealKeyFile is the file of the key that seals the private key of the node.
+	SealKeyFile string `json:"sealKeyFile,omitempty"`
 	// Targets are where objects are applied. At least one is needed.
 	Targets []apply.TargetConfig `json:"targets,omitempty"`
 	// MaxObjectBytes is the largest object that is accepted.
@@ -112,6 +121,16 @@ func (c *Config) Complete() error {
 	setDefault(&c.DriftInterval.Duration, time.Minute)
 	setDefault(&c.MaxReconnectDelay.Duration, time.Minute)
 	setDefault(&c.LogFormat, LogText)
+	if c.Hub != "" {
+		hub, err := joinapi.ParseHub(c.Hub)
+		if err != nil {
+			return err
+		}
+		c.Hub = hub.String()
+	}
+	if err := c.completeLabels(); err != nil {
+		return err
+	}
 	switch {
 	case len(c.Targets) == 0:
 		return errors.New("no target is configured: say where to apply objects, for example with " +

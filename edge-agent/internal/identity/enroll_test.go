@@ -34,7 +34,7 @@ func TestJoinAgainstTheRealHandler(t *testing.T) {
 	g := NewWithT(t)
 	hub := enrolltest.NewHub(t)
 	token := func(ttl time.Duration) string {
-		return hub.Token(enroll.Token{UsesLeft: 1, Expires: time.Now().Add(ttl), Labels: map[string]string{"region": "eu"}})
+		return hub.Token(enroll.Token{Uses: 1, Expires: time.Now().Add(ttl), Labels: map[string]string{"region": "eu"}})
 	}
 	join := func(token, node string) (*identity.Identity, error) {
 		options := identity.Options{

@@ -28,41 +28,61 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 const exchangeTimeout = 30 * time.Second
 
-// answer is the hub's response, and the CA under which the hub itself was verified.
-type answer struct {
-	joinapi.Response
-	pinnedCA *x509.Certificate
+// HubError is an answer of the hub that holds no certificate.
+type HubError struct {
+	// Status is that of HTTP.
+	Status int
+	// Message is one line of what the hub says.
+	Message string
+	// RetryAfter is how long the hub asks to be left alone; 0 if it does not.
+	RetryAfter time.Duration
 }
 
-// exchange sends the request to the hub, once: the token may be gone after one try.
-func exchange(ctx context.Context, hub *url.URL, caHash string, request joinapi.Request) (*answer, error) {
+// Error implements error.
+func (e *HubError) Error() string {
+	return fmt.Sprintf("the hub refuses: %s (HTTP %d)", e.Message, e.Status)
+}
+
+// Refused tells whether it takes somebody to change something at the hub before another
+// attempt can succeed.
+func (e *HubError) Refused() bool { return e.Status == http.StatusForbidden }
+
+// errNoAnswer: nobody can tell whether the hub has done what it was asked for.
+var errNoAnswer = errors.New("no answer")
+
+// answer is the hub's response, and the certificates with which the hub proved itself.
+type answer struct {
+	joinapi.Response
+	chain []*x509.Certificate
+}
+
+// exchange sends the request to the hub, once. config has to verify the hub. What the
+// hub says instead of a certificate is a *HubError.
+func exchange(ctx context.Context, hub *url.URL, path string, config *tls.Config, request any) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("encode the request: %w", err)
 	}
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, hub.JoinPath(joinapi.Path).String(), bytes.NewReader(body))
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, hub.JoinPath(path).String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	post.Header.Set("Content-Type", "application/json")
-
-	var pinnedCA *x509.Certificate
-	client := newClient(func(state tls.ConnectionState) error {
-		var err error
-		pinnedCA, err = pki.VerifyPinned(state.PeerCertificates, caHash, hub.Hostname(), time.Now())
-		return err
-	})
+	client := newClient(config)
 	defer client.CloseIdleConnections()
 	response, err := client.Do(post)
 	if err != nil {
@@ -76,26 +96,19 @@ func exchange(ctx context.Context, hub *url.URL, caHash string, request joinapi.
 	if response.StatusCode != http.StatusOK {
 		return nil, explainStatus(hub, response, text)
 	}
-	result := &answer{pinnedCA: pinnedCA}
+	result := &answer{chain: response.TLS.PeerCertificates}
 	if err := json.Unmarshal(text, &result.Response); err != nil {
 		return nil, notAHub(hub, err)
 	}
 	return result, nil
 }
 
-// newClient makes a client for one request whose server is verified by verify alone.
-func newClient(verify func(tls.ConnectionState) error) *http.Client {
+// newClient makes a client for one request.
+func newClient(config *tls.Config) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment,
-			TLSClientConfig: &tls.Config{
-				MinVersion: tls.VersionTLS13,
-				// The CA is known by its hash only, so the library cannot verify the
-				// chain by itself. VerifyConnection does so for every connection, before
-				// anything is sent: pin, chain, usage, validity and host name.
-				InsecureSkipVerify: true,
-				VerifyConnection:   verify,
-			},
+			Proxy:                  http.ProxyFromEnvironment,
+			TLSClientConfig:        config,
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: 16 << 10,
 		},
@@ -108,6 +121,7 @@ func explainTransport(hub *url.URL, err error) error {
 	var pin *pki.PinError
 	var hostname x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
 	var notTLS tls.RecordHeaderError
 	var operation *net.OpError
 	switch {
@@ -120,30 +134,47 @@ func explainTransport(hub *url.URL, err error) error {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("the certificate of the hub is not valid by the clock of this machine, which says %s (is it right?): %w",
 			time.Now().Format(time.RFC3339), invalid)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the certificate of %s comes from no CA that this machine trusts: %w", hub.Host, unknown)
 	case errors.As(err, &notTLS) || errors.Is(err, http.ErrSchemeMismatch):
 		return notAHub(hub, err)
 	case errors.As(err, &operation) && operation.Op == "dial":
 		return fmt.Errorf("cannot reach the hub at %s (check the address, and that this machine may connect out to it): %w", hub.Host, operation)
 	}
-	return fmt.Errorf("no answer from the hub at %s (if the token is refused from now on, it was used up: make a new one): %w", hub.Host, err)
+	return fmt.Errorf("%w from the hub at %s: %w", errNoAnswer, hub.Host, err)
 }
 
-// explainStatus says what to do about an answer that is not a certificate.
+// explainStatus makes an error of an answer that is not a certificate.
 func explainStatus(hub *url.URL, response *http.Response, text []byte) error {
 	var problem joinapi.Error
 	if json.Unmarshal(text, &problem) != nil || problem.Error == "" {
 		return notAHub(hub, fmt.Errorf("HTTP status %s", response.Status))
 	}
-	message := strings.TrimSpace(problem.Error)
-	switch response.StatusCode {
-	case http.StatusUnauthorized:
-		return errors.New("the hub refused the token: it is wrong, used up, expired, or meant for another node; make a new one with `manager token create`")
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return fmt.Errorf("the hub is busy (%s): try again in %s s", message, response.Header.Get("Retry-After"))
+	seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
+	if err != nil {
+		seconds = 0
 	}
-	return fmt.Errorf("the hub refused to let this machine join: %s", message)
+	return &HubError{
+		Status:     response.StatusCode,
+		Message:    printable(problem.Error),
+		RetryAfter: time.Duration(seconds) * time.Second,
+	}
 }
 
 func notAHub(hub *url.URL, err error) error {
 	return fmt.Errorf("what answers at %s is not an edgesync hub (check host and port): %w", hub.Host, err)
+}
+
+// printable makes text from the network fit for a log and a terminal.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(text, ""))
+	return protocol.Truncate(strings.TrimSpace(text))
 }

@@ -23,6 +23,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 const (
@@ -34,8 +35,9 @@ const (
 )
 
 // Load reads the identity from the state directory. If the machine has not joined,
-// errors.Is(err, fs.ErrNotExist). An expired certificate is no error here. It refuses
-// a directory or file that others than the owner may read.
+// errors.Is(err, fs.ErrNotExist). An expired certificate is no error here, nor is a
+// sealed private key: everything else of the identity can be read without it. It
+// refuses a directory or file that others than the owner may read.
 func Load(stateDir string) (*Identity, error) {
 	path := filepath.Join(stateDir, FileName)
 	file, err := os.Open(path)
@@ -46,10 +48,7 @@ func Load(stateDir string) (*Identity, error) {
 		return nil, fmt.Errorf("open the identity: %w", err)
 	}
 	defer file.Close()
-	if err := checkPrivate(stateDir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := checkPrivate(path, 0o600); err != nil {
+	if err := errors.Join(checkMode(stateDir, privateDir), checkMode(path, privateFile)); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxFileBytes))
@@ -63,44 +62,49 @@ func Load(stateDir string) (*Identity, error) {
 	return identity, nil
 }
 
-// checkPrivate refuses what the group or others have any access to.
-func checkPrivate(path string, mode fs.FileMode) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("check the permissions of the identity: %w", err)
-	}
-	if loose := info.Mode().Perm(); loose&0o077 != 0 {
-		return fmt.Errorf("%s has mode %04o, so others can get at the private key: run `chmod %04o %s`", path, loose, mode, path)
-	}
-	return nil
-}
-
-// prepareDir makes the state directory, or checks that it is private.
-func prepareDir(stateDir string) error {
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return fmt.Errorf("create the state directory: %w", err)
-	}
-	return checkPrivate(stateDir, 0o700)
-}
-
 // replacement replaces a file in one atomic step: until the rename the old content
-// stands, from then on the new one does, also after a crash.
+// stands, from then on the new one does, also after a crash. There is one at a time for
+// a directory, whichever processes want one.
 type replacement struct {
 	path string
+	// dir is locked until it is closed, at the latest by the end of the process.
+	dir  *os.File
 	file *os.File
 }
 
 // newReplacement opens the temporary file next to path; a crash may have left one.
 func newReplacement(path string) (*replacement, error) {
-	temporary := path + temporarySuffix
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	dir, err := lockDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	return &replacement{path: path, file: file}, nil
+	file, err := createTemporary(path + temporarySuffix)
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return &replacement{path: path, dir: dir, file: file}, nil
+}
+
+func lockDir(path string) (*os.File, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errors.New("another edge-agent is changing the identity at this moment")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), dir.Close())
+	}
+	return dir, nil
+}
+
+func createTemporary(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, privateFile)
 }
 
 // commit makes data the durable content of the file.
@@ -120,7 +124,7 @@ func (r *replacement) steps(data []byte) []func() error {
 		r.file.Sync,
 		r.file.Close,
 		func() error { return os.Rename(r.file.Name(), r.path) },
-		func() error { return syncDir(filepath.Dir(r.path)) },
+		r.dir.Sync,
 	}
 }
 
@@ -128,12 +132,5 @@ func (r *replacement) steps(data []byte) []func() error {
 func (r *replacement) discard() {
 	_ = r.file.Close()
 	_ = os.Remove(r.file.Name())
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	_ = r.dir.Close()
 }

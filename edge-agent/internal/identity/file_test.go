@@ -17,14 +17,14 @@ limitations under the License.
 package identity
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,14 +35,10 @@ import (
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
-// encoded is the file of an identity of that name.
-func encoded(t testing.TB, ca *pki.CA, node string) []byte {
+// issued is an identity of that name, as accept returns it.
+func issued(t testing.TB, ca *pki.CA, node string) *Identity {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr, err := pki.NewRequest(key)
+	key, request, err := newKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +46,18 @@ func encoded(t testing.TB, ca *pki.CA, node string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := &answer{Response: issue(ca, string(csr), node), pinnedCA: ca.Certificate()}
-	identity, err := accept(answer, hub, key, node, time.Now())
+	identity, err := accept(&answer{Response: issue(ca, request, node), chain: serverChain(t, ca)}, key, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := identity.encode()
+	identity.joined = hub
+	return identity
+}
+
+// encoded is the file of an identity of that name.
+func encoded(t testing.TB, ca *pki.CA, node string) []byte {
+	t.Helper()
+	data, err := issued(t, ca, node).encode(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,11 +89,12 @@ func TestCrashAtEachStepOfWriting(t *testing.T) {
 				for _, step := range file.steps(after)[:done] {
 					g.Expect(step()).To(Succeed())
 				}
-				_ = file.file.Close() // as the end of the process does
+				_ = errors.Join(file.file.Close(), file.dir.Close()) // as the end of the process does
 
 				expectIdentity(g, dir, had, done >= renamed)
 				again, err := newReplacement(path)
 				g.Expect(err).NotTo(HaveOccurred())
+				defer again.discard()
 				g.Expect(again.commit(after)).To(Succeed())
 				g.Expect(nodeIn(g, dir)).To(Equal("after"))
 			})
@@ -131,7 +134,7 @@ func TestFailedWriteKeepsTheIdentity(t *testing.T) {
 
 	g.Expect(file.commit(encoded(t, ca, "after"))).NotTo(Succeed())
 
-	g.Expect(full.Close()).To(Succeed())
+	file.discard()
 	g.Expect(nodeIn(g, dir)).To(Equal("before"))
 }
 
@@ -209,16 +212,25 @@ func TestLoadNamesABrokenFile(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	good := encoded(f, newCA(f), "edge-1")
+	ca := newCA(f)
+	good := encoded(f, ca, "edge-1")
+	announced := issued(f, ca, "edge-1")
+	announced.announced = []*url.URL{announced.joined, announced.joined}
+	sealed, err := announced.encode(someSealKey(f, 1))
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(good)
 	f.Add(good[:len(good)/2])
+	f.Add(sealed)
+	f.Add(append(good, sealed...))
 	f.Add([]byte("-----BEGIN EDGESYNC HUB-----\nURL: https://hub:1\n\n-----END EDGESYNC HUB-----\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		identity, err := parse(data)
 		if err != nil {
 			return
 		}
-		encoded, err := identity.encode()
+		encoded, err := identity.encode(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,8 +238,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was accepted does not survive: %v", err)
 		}
-		if again.Node() != identity.Node() || again.Hub() != identity.Hub() {
+		if again.Node() != identity.Node() || !slices.Equal(again.Hubs(), identity.Hubs()) ||
+			again.HubInfoDigest() != identity.HubInfoDigest() || !bytes.Equal(again.sealed, identity.sealed) {
 			t.Fatal("what was accepted changes")
 		}
+		_, _ = identity.unseal(someSealKey(t, 1))
 	})
 }

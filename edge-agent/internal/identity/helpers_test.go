@@ -17,7 +17,9 @@ limitations under the License.
 package identity
 
 import (
+	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -93,6 +95,26 @@ func issue(ca *pki.CA, csr, node string) joinapi.Response {
 		panic(err)
 	}
 	return joinapi.Response{Certificate: string(pki.EncodeCertificate(cert)), CA: string(ca.CertificatePEM())}
+}
+
+// serverChain is what a hub of the CA presents.
+func serverChain(t testing.TB, ca *pki.CA) []*x509.Certificate {
+	t.Helper()
+	server, err := ca.IssueServer([]string{"127.0.0.1"}, time.Hour, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*x509.Certificate{server.Leaf, ca.Certificate()}
+}
+
+// someSealKey differs for each fill.
+func someSealKey(t testing.TB, fill byte) *SealKey {
+	t.Helper()
+	key, err := NewSealKey(bytes.Repeat([]byte{fill}, MinSealKeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func unchanged(*joinapi.Response) {}

@@ -15,62 +15,63 @@ limitations under the License.
 */
 
 // Package identity is who the machine is: the key and certificate of its node, the
-// CA that it trusts and the hub that it belongs to, all in one file of the state
-// directory. Join obtains them from the hub for a token.
+// CAs that it trusts and the addresses of its hub, all in one file of the state
+// directory. Join obtains them from the hub for a token, Renew for the present
+// certificate; a Keeper keeps them while an agent runs.
 package identity
 
 import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
-	"github.com/edgesync/edgesync/internal/enroll/joinapi"
+	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/pki"
-)
-
-const (
-	blockHub         = "EDGESYNC HUB"
-	blockKey         = "PRIVATE KEY"
-	blockCertificate = "CERTIFICATE"
-
-	headerURL = "URL"
+	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
 // Identity is immutable and may be used concurrently.
 type Identity struct {
-	hub  *url.URL
-	node pki.Node
-	pair tls.Certificate     // with Leaf
-	cas  []*x509.Certificate // at least one
+	// joined is the address that the machine has joined with, announced are those that
+	// the hub has named since.
+	joined    *url.URL
+	announced []*url.URL
+	node      pki.Node
+	cert      *x509.Certificate
+	cas       []*x509.Certificate // at least one
+	// Either of both: sealed is the key as it is in the file until it is unsealed.
+	key    crypto.Signer
+	sealed []byte
 }
 
-func newIdentity(hub *url.URL, key crypto.Signer, cert *x509.Certificate, cas []*x509.Certificate) (*Identity, error) {
-	node, err := pki.NodeOf(cert)
-	if err != nil {
-		return nil, fmt.Errorf("not the certificate of a node: %w", err)
+// check tells whether the parts of an identity belong together, and sets the node.
+func (i *Identity) check() error {
+	var err error
+	if i.node, err = pki.NodeOf(i.cert); err != nil {
+		return fmt.Errorf("not the certificate of a node: %w", err)
 	}
-	if !sameKey(cert.PublicKey, key.Public()) {
-		return nil, errors.New("the certificate belongs to another key")
+	if i.key != nil && !sameKey(i.cert.PublicKey, i.key.Public()) {
+		return errors.New("the certificate belongs to another key")
 	}
+	return checkCAs(i.cas)
+}
+
+func checkCAs(cas []*x509.Certificate) error {
 	if len(cas) == 0 {
-		return nil, errors.New("there is no CA certificate")
+		return errors.New("there is no CA certificate")
 	}
 	for _, ca := range cas {
 		if !ca.IsCA {
-			return nil, fmt.Errorf("the certificate %q is not that of a CA", ca.Subject)
+			return fmt.Errorf("the certificate %q is not that of a CA", ca.Subject)
 		}
 	}
-	return &Identity{
-		hub:  hub,
-		node: node,
-		pair: tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert},
-		cas:  cas,
-	}, nil
+	return nil
 }
 
 func sameKey(a, b crypto.PublicKey) bool {
@@ -81,82 +82,62 @@ func sameKey(a, b crypto.PublicKey) bool {
 // Node is the name of the node, which stands in its certificate.
 func (i *Identity) Node() string { return i.node.Name }
 
-// Hub is the address of the hub, as https://host:port.
-func (i *Identity) Hub() string { return i.hub.String() }
+// Hubs are the addresses of the hub, as https://host:port, the preferred first: those
+// that the hub has announced, and the one that the machine has joined with as the last
+// resort. There is at least one, and none twice.
+func (i *Identity) Hubs() []string {
+	var hubs []string
+	for _, hub := range append(slices.Clip(i.announced), i.joined) {
+		if address := hub.String(); !slices.Contains(hubs, address) {
+			hubs = append(hubs, address)
+		}
+	}
+	return hubs
+}
+
+// NotBefore is when the certificate of the node becomes valid.
+func (i *Identity) NotBefore() time.Time { return i.cert.NotBefore }
 
 // NotAfter is when the certificate of the node expires.
-func (i *Identity) NotAfter() time.Time { return i.pair.Leaf.NotAfter }
+func (i *Identity) NotAfter() time.Time { return i.cert.NotAfter }
+
+// SameCertificate tells whether both present the same certificate.
+func (i *Identity) SameCertificate(other *Identity) bool { return i.cert.Equal(other.cert) }
+
+// Sealed tells whether the private key is sealed, so that TLSConfig has none to present.
+func (i *Identity) Sealed() bool { return i.key == nil }
+
+// HubInfo is what the identity knows of the hub, as the hub would announce it.
+func (i *Identity) HubInfo() *pb.HubInfo {
+	info := &pb.HubInfo{}
+	for _, hub := range i.announced {
+		info.Addresses = append(info.Addresses, hub.String())
+	}
+	for _, ca := range i.cas {
+		info.Authorities = append(info.Authorities, ca.Raw)
+	}
+	return info
+}
+
+// HubInfoDigest tells the hub whether it has anything new to announce.
+func (i *Identity) HubInfoDigest() object.Digest { return protocol.HubInfoDigest(i.HubInfo()) }
 
 // TLSConfig is for connections to the hub: it presents the node's certificate and
-// trusts the CA of the identity alone. The caller may change what it returns.
+// trusts the CAs of the identity alone. The caller may change what it returns.
 func (i *Identity) TLSConfig() *tls.Config {
-	roots := x509.NewCertPool()
-	for _, ca := range i.cas {
-		roots.AddCert(ca)
+	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: poolOf(i.cas)}
+	if i.key != nil {
+		config.Certificates = []tls.Certificate{{
+			Certificate: [][]byte{i.cert.Raw}, PrivateKey: i.key, Leaf: i.cert,
+		}}
 	}
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{i.pair},
-		RootCAs:      roots,
-	}
+	return config
 }
 
-// encode is the content of the identity file: PEM blocks, so that the usual tools can
-// read it. The first certificate is the node's, the others are CAs.
-func (i *Identity) encode() ([]byte, error) {
-	key, err := pki.EncodeKey(i.pair.PrivateKey.(crypto.Signer))
-	if err != nil {
-		return nil, err
+func poolOf(certs []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range certs {
+		pool.AddCert(cert)
 	}
-	data := pem.EncodeToMemory(&pem.Block{Type: blockHub, Headers: map[string]string{headerURL: i.Hub()}})
-	data = append(data, key...)
-	data = append(data, pki.EncodeCertificate(i.pair.Leaf)...)
-	for _, ca := range i.cas {
-		data = append(data, pki.EncodeCertificate(ca)...)
-	}
-	return data, nil
-}
-
-// parse reads what encode writes. Blocks of other types are left for later versions.
-func parse(data []byte) (*Identity, error) {
-	var hub *url.URL
-	var key crypto.Signer
-	var certs []*x509.Certificate
-	for {
-		var block *pem.Block
-		block, data = pem.Decode(data)
-		if block == nil {
-			break
-		}
-		var err error
-		switch block.Type {
-		case blockHub:
-			hub, err = joinapi.ParseHub(block.Headers[headerURL])
-		case blockKey:
-			key, err = parseKey(block.Bytes)
-		case blockCertificate:
-			var cert *x509.Certificate
-			cert, err = x509.ParseCertificate(block.Bytes)
-			certs = append(certs, cert)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("PEM block %s: %w", block.Type, err)
-		}
-	}
-	if hub == nil || key == nil || len(certs) == 0 {
-		return nil, errors.New("the hub's address, the private key or the certificate is missing")
-	}
-	return newIdentity(hub, key, certs[0], certs[1:])
-}
-
-func parseKey(der []byte) (crypto.Signer, error) {
-	key, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("a %T cannot sign", key)
-	}
-	return signer, nil
+	return pool
 }

@@ -17,16 +17,16 @@ limitations under the License.
 package identity
 
 import (
-	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -50,6 +50,8 @@ type Options struct {
 	StateDir string
 	// Force replaces an identity that is there already.
 	Force bool
+	// SealKey seals the private key in the file; it may be nil.
+	SealKey *SealKey
 }
 
 // Join makes a key, has the hub certify it, and writes the identity file. Nothing is
@@ -68,25 +70,25 @@ func Join(ctx context.Context, options Options) error {
 	}
 	defer file.discard()
 
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("generate the key: %w", err)
-	}
-	request, err := pki.NewRequest(key)
+	key, request, err := newKey()
 	if err != nil {
 		return err
 	}
-	answer, err := exchange(ctx, hub, options.CAHash, joinapi.Request{
-		Token: options.Token, Node: options.Node, CSR: string(request),
+	answer, err := exchange(ctx, hub, joinapi.Path, pinned(hub, options.CAHash), joinapi.Request{
+		Token: options.Token, Node: options.Node, CSR: request,
 	})
 	if err != nil {
-		return err
+		return explainJoin(err)
 	}
-	identity, err := accept(answer, hub, key, options.Node, time.Now())
+	identity, err := accept(answer, key, time.Now())
+	if err == nil && identity.Node() != options.Node {
+		err = fmt.Errorf("the certificate is for node %q instead of %q", identity.Node(), options.Node)
+	}
 	if err != nil {
 		return fmt.Errorf("the hub at %s answered with an identity that cannot be right: %w", hub.Host, err)
 	}
-	data, err := identity.encode()
+	identity.joined = hub
+	data, err := identity.encode(options.SealKey)
 	if err != nil {
 		return err
 	}
@@ -128,56 +130,42 @@ func openTarget(path string, force bool) (*replacement, error) {
 	return file, nil
 }
 
-// accept checks what the hub issued: a certificate for this key and this node, from
-// the pinned CA, and a bundle that holds this CA.
-func accept(answer *answer, hub *url.URL, key *ecdsa.PrivateKey, node string, now time.Time) (*Identity, error) {
-	certs, err := parseCertificates(answer.Certificate)
+// newKey makes a private key, and the PEM request for its certificate.
+func newKey() (key crypto.Signer, request string, err error) {
+	key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("the certificate: %w", err)
+		return nil, "", fmt.Errorf("generate the key: %w", err)
 	}
-	cas, err := parseCertificates(answer.CA)
-	if err != nil {
-		return nil, fmt.Errorf("the CA: %w", err)
-	}
-	identity, err := newIdentity(hub, key, certs[0], cas)
-	if err != nil {
-		return nil, err
-	}
-	if identity.Node() != node {
-		return nil, fmt.Errorf("the certificate is for node %q instead of %q", identity.Node(), node)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(answer.pinnedCA)
-	_, err = certs[0].Verify(x509.VerifyOptions{
-		Roots:       roots,
-		CurrentTime: now,
-		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the certificate does not come from the pinned CA: %w", err)
-	}
-	for _, ca := range cas {
-		if bytes.Equal(ca.Raw, answer.pinnedCA.Raw) {
-			return identity, nil
-		}
-	}
-	return nil, errors.New("the pinned CA is not among those to trust")
+	csr, err := pki.NewRequest(key)
+	return key, string(csr), err
 }
 
-func parseCertificates(text string) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != blockCertificate {
-			return nil, fmt.Errorf("unexpected PEM block %s", block.Type)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		certs = append(certs, cert)
+// pinned is for a hub whose CA is known by its hash only, so that the library cannot
+// verify the chain by itself. VerifyConnection does so for every connection, before
+// anything is sent: pin, chain, usage, validity and host name.
+func pinned(hub *url.URL, caHash string) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			_, err := pki.VerifyPinned(state.PeerCertificates, caHash, hub.Hostname(), time.Now())
+			return err
+		},
 	}
-	if len(certs) == 0 {
-		return nil, errors.New("no PEM certificate")
+}
+
+// explainJoin says what to do about a join that has failed.
+func explainJoin(err error) error {
+	var answered *HubError
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return fmt.Errorf("%w (if the token is refused from now on, it was used up: make a new one)", err)
+	case !errors.As(err, &answered):
+		return err
+	case answered.Status == http.StatusUnauthorized:
+		return errors.New("the hub refused the token: it is wrong, used up, expired, or meant for another node; make a new one with `manager token create`")
+	case answered.Status == http.StatusTooManyRequests || answered.Status == http.StatusServiceUnavailable:
+		return fmt.Errorf("the hub is busy (%s): try again in %s", answered.Message, answered.RetryAfter)
 	}
-	return certs, nil
+	return fmt.Errorf("the hub refused to let this machine join: %s", answered.Message)
 }

@@ -51,7 +51,7 @@ func TestJoinWritesTheIdentity(t *testing.T) {
 	identity, err := Load(o.StateDir)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(identity.Node()).To(Equal("edge-1"))
-	g.Expect(identity.Hub()).To(Equal(hub))
+	g.Expect(identity.Hubs()).To(Equal([]string{hub}))
 	g.Expect(identity.NotAfter()).To(BeTemporally("~", time.Now().Add(time.Hour), time.Minute))
 	entries, err := os.ReadDir(o.StateDir)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -94,7 +94,7 @@ func TestTLSConfig(t *testing.T) {
 		return err
 	}
 
-	g.Expect(get(identity.Hub() + "/v1/sync")).To(Succeed())
+	g.Expect(get(identity.Hubs()[0] + "/v1/sync")).To(Succeed())
 	g.Expect(<-seen).To(Equal("edge-1"))
 
 	imposter := serve(t, hubConfig(t, evil, "127.0.0.1"), handler)
@@ -193,17 +193,17 @@ func TestJoinChecksTheAnswer(t *testing.T) {
 		err     string
 	}{
 		"another's key":      {otherSigner(ca, "edge-1"), "another key"},
-		"signed by other CA": {otherSigner(evil, ""), "does not come from the pinned CA"},
+		"signed by other CA": {otherSigner(evil, ""), "is not valid under the CAs to trust"},
 		"no certificate":     {signer(ca, func(r *joinapi.Response) { r.Certificate = "" }), "no PEM certificate"},
 		"broken certificate": {signer(ca, func(r *joinapi.Response) { r.Certificate = r.Certificate[:100] }), "no PEM certificate"},
 		"a CA as the node's": {signer(ca, func(r *joinapi.Response) { r.Certificate = r.CA }), "not the certificate of a node"},
 		"no CA":              {signer(ca, func(r *joinapi.Response) { r.CA = "" }), "no PEM certificate"},
-		"other CA to trust":  {signer(ca, func(r *joinapi.Response) { r.CA = string(evil.CertificatePEM()) }), "not among those to trust"},
+		"other CA to trust":  {signer(ca, func(r *joinapi.Response) { r.CA = string(evil.CertificatePEM()) }), "not valid under the CAs to trust"},
 		"a leaf to trust":    {signer(ca, func(r *joinapi.Response) { r.CA += r.Certificate }), "not that of a CA"},
 		"a key in the CA":    {signer(ca, func(r *joinapi.Response) { r.CA += "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n" }), "unexpected PEM block"},
 		"token refused":      {withStatus(http.StatusUnauthorized, `{"error":"the join token was refused"}`), "manager token create"},
 		"name taken":         {withStatus(http.StatusConflict, `{"error":"EdgeNode edge-1 has already joined"}`), "edge-1 has already joined"},
-		"too many":           {withStatus(http.StatusTooManyRequests, `{"error":"too many failed joins"}`), "try again in 7 s"},
+		"too many":           {withStatus(http.StatusTooManyRequests, `{"error":"too many failed joins"}`), "try again in 7s"},
 		"not found":          {withStatus(http.StatusNotFound, "404 page not found"), "not an edgesync hub"},
 		"redirect":           {http.RedirectHandler("https://example.com/", http.StatusTemporaryRedirect), "not an edgesync hub"},
 		"a web page":         {withStatus(http.StatusOK, "<html>"), "not an edgesync hub"},
