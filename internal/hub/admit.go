@@ -132,8 +132,6 @@ func (h *Hub) serve(peer pki.Peer, address string, conn *websocket.Conn) {
 	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
 	notAfter := peer.Certificate.NotAfter
 	defer time.AfterFunc(time.Until(notAfter), func() { s.fail(expired(notAfter)) }).Stop()
-	h.expectHello(s)
-	defer h.forget(s)
 	reason := s.run()
 	if s.begun() {
 		s.log.Info("Node disconnected", "reason", reason)

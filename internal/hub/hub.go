@@ -252,54 +252,55 @@ func (h *Hub) expectHello(s *session) {
 	}
 }
 
-// forget ends what expectHello began.
-func (h *Hub) forget(s *session) {
+// enter makes s the session of its node, and returns the keys that the node should
+// hold. An older session of the node ends: of two connections of one machine the
+// newer is the one that works. It is false if s has been ended, as by a newer one.
+func (h *Hub) enter(s *session) (keys []object.Key, ok bool) {
+	old, keys, ok := h.takeOver(s)
+	if old != nil {
+		old.end(protocol.CloseSuperseded, "the node has opened a newer session")
+	}
+	return keys, ok
+}
+
+func (h *Hub) takeOver(s *session) (old *session, keys []object.Key, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.ended() {
+		return nil, nil, false
+	}
+	old = h.sessions[s.name]
+	h.sessions[s.name] = s
+	if h.opening[s.name] == s {
+		delete(h.opening, s.name)
+	}
+	sessionsGauge.Set(float64(len(h.sessions)))
+	if h.draining {
+		s.drain()
+	}
+	return old, h.options.Index.Attach(s.name, s), true
+}
+
+// leave ends what expectHello and enter have begun.
+func (h *Hub) leave(s *session) {
+	h.options.Index.Detach(s.name, s)
+	if h.remove(s) {
+		h.options.Observer.OnNodeEvent(s.name)
+	}
+}
+
+func (h *Hub) remove(s *session) (wasSession bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.opening[s.name] == s {
 		delete(h.opening, s.name)
 	}
-}
-
-// enter makes s the session of its node, and returns the keys that the node should
-// hold. An older session of the node ends: of two connections of one machine the
-// newer is the one that works. It is false if s has been ended, as by a newer one.
-func (h *Hub) enter(s *session) (keys []object.Key, ok bool) {
-	h.mu.Lock()
-	if s.ended() {
-		h.mu.Unlock()
-		return nil, false
+	if h.sessions[s.name] != s {
+		return false
 	}
-	old := h.sessions[s.name]
-	h.sessions[s.name] = s
-	if h.opening[s.name] == s {
-		delete(h.opening, s.name)
-	}
-	keys = h.options.Index.Attach(s.name, s)
-	draining := h.draining
+	delete(h.sessions, s.name)
 	sessionsGauge.Set(float64(len(h.sessions)))
-	h.mu.Unlock()
-	if old != nil {
-		old.end(protocol.CloseSuperseded, "the node has opened a newer session")
-	}
-	if draining {
-		s.drain()
-	}
-	return keys, true
-}
-
-func (h *Hub) leave(s *session) {
-	h.options.Index.Detach(s.name, s)
-	h.mu.Lock()
-	current := h.sessions[s.name] == s
-	if current {
-		delete(h.sessions, s.name)
-	}
-	sessionsGauge.Set(float64(len(h.sessions)))
-	h.mu.Unlock()
-	if current {
-		h.options.Observer.OnNodeEvent(s.name)
-	}
+	return true
 }
 
 // Drain refuses new connections, asks the nodes to go elsewhere, and returns when all

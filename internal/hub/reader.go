@@ -29,6 +29,8 @@ import (
 
 // read takes what the node says, from its Hello to the end.
 func (s *session) read() error {
+	s.hub.expectHello(s)
+	defer s.hub.leave(s)
 	_ = s.wire.socket.SetReadDeadline(time.Now().Add(handshakeTimeout))
 	hello, err := s.wire.readHello()
 	if err != nil {
@@ -40,7 +42,6 @@ func (s *session) read() error {
 	if !entered {
 		return errEnded
 	}
-	defer s.hub.leave(s)
 	if err := s.open(hello, keys); err != nil {
 		return err
 	}

@@ -17,7 +17,9 @@ limitations under the License.
 package hub
 
 import (
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -85,8 +87,9 @@ func (s *session) begin(hello *pb.Hello, keys []object.Key, held inventory) {
 	if declared := int(hello.GetMaxObjectBytes()); declared > 0 {
 		config.MaxObjectBytes = min(config.MaxObjectBytes, declared)
 	}
+	node := delivery.New(config, held)
 	s.mu.Lock()
-	s.node = delivery.New(config, held)
+	s.node = node
 	s.mu.Unlock()
 	for key := range held {
 		keys = append(keys, key)
@@ -176,8 +179,13 @@ func (s *session) fail(err error) {
 // run runs the session until it ends, and returns why.
 func (s *session) run() (reason string) {
 	written := make(chan error, 1)
-	go func() { written <- s.write() }()
-	err := s.read()
+	go func() {
+		err := s.guard(s.write)
+		s.fail(err)
+		s.wire.farewell(s.ending.code, s.ending.reason)
+		written <- err
+	}()
+	err := s.guard(s.read)
 	s.fail(err)
 	if writeErr := <-written; writeErr != nil {
 		err = writeErr
@@ -187,6 +195,18 @@ func (s *session) run() (reason string) {
 		return s.ending.reason
 	}
 	return err.Error()
+}
+
+// guard turns a panic of a half of the session into an error: whatever a node has
+// found to make the hub fail is its own session's end, and nobody else's.
+func (s *session) guard(half func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errPanicked
+			s.log.Error(fmt.Errorf("panic: %v", p), "Ends a session that has panicked", "stack", string(debug.Stack()))
+		}
+	}()
+	return half()
 }
 
 // closeNormal ends a session that the node has left.

@@ -25,13 +25,8 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// write sends, once the session is open, what the delivery gives. When the session
-// ends it says farewell.
+// write sends, once the session is open, what the delivery gives.
 func (s *session) write() error {
-	defer func() {
-		s.end(closeNormal, "")
-		s.wire.farewell(s.ending.code, s.ending.reason)
-	}()
 	select {
 	case <-s.opened:
 		return s.writeLoop()
@@ -67,10 +62,7 @@ func (s *session) writeLoop() error {
 // delay matters to it.
 func (s *session) sleep(draining bool) {
 	var delay <-chan time.Time
-	s.mu.Lock()
-	at, delayed := s.node.Wake()
-	s.mu.Unlock()
-	if delayed && !draining {
+	if at, delayed := s.nextRetry(); delayed && !draining {
 		timer := time.NewTimer(time.Until(at))
 		defer timer.Stop()
 		delay = timer.C
@@ -82,15 +74,26 @@ func (s *session) sleep(draining bool) {
 	}
 }
 
+// nextRetry is when the delivery has something to do unasked, if ever. Like all that
+// calls the delivery, it gives the lock back even if that panics.
+func (s *session) nextRetry() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.node.Wake()
+}
+
 // awaitManager asks to be told when the manager has caught up with what the node
 // holds, for all keys that wait for that: changes and answers of the node begin it.
 func (s *session) awaitManager() {
-	s.mu.Lock()
-	waits := s.node.Waits()
-	s.mu.Unlock()
-	for _, wait := range waits {
+	for _, wait := range s.waits() {
 		s.hub.options.Index.Await(s.name, wait.Key, wait.Version)
 	}
+}
+
+func (s *session) waits() []delivery.Wait {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.node.Waits()
 }
 
 // absorb looks up what the index has told of, and gives it to the delivery. It
@@ -143,17 +146,15 @@ func (s *session) unsettled() []object.Key {
 
 func (s *session) desire(changes []delivery.Change, approval string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := time.Now()
 	s.node.Desire(now, changes)
 	s.node.Approve(now, approval)
-	s.mu.Unlock()
 }
 
 // sendFrame sends one frame of what may be sent now, if there is anything.
 func (s *session) sendFrame() (sent bool, err error) {
-	s.mu.Lock()
-	messages := s.node.Next(time.Now(), frameMessages, frameBytes)
-	s.mu.Unlock()
+	messages := s.nextMessages()
 	if len(messages) == 0 {
 		return false, nil
 	}
@@ -162,6 +163,12 @@ func (s *session) sendFrame() (sent bool, err error) {
 		frame = append(frame, messageToPB(message))
 	}
 	return true, s.wire.write(frame...)
+}
+
+func (s *session) nextMessages() []delivery.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.node.Next(time.Now(), frameMessages, frameBytes)
 }
 
 func (s *session) drainMessage() *pb.HubMessage {
