@@ -48,6 +48,7 @@ type hubOptions struct {
 	maxNodes     int
 	heartbeat    time.Duration
 	nodeLifetime time.Duration
+	renewalGrace time.Duration
 }
 
 func defaultOptions() *options {
@@ -63,6 +64,7 @@ func defaultOptions() *options {
 			maxNodes:     20_000,
 			heartbeat:    20 * time.Second,
 			nodeLifetime: pki.NodeLifetime,
+			renewalGrace: 365 * 24 * time.Hour,
 		},
 	}
 }
@@ -87,6 +89,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&o.hub.maxNodes, "hub-max-nodes", o.hub.maxNodes, "most nodes that this replica serves")
 	flags.DurationVar(&o.hub.heartbeat, "hub-heartbeat", o.hub.heartbeat, "how often agents ping; after two and a half periods of silence a connection is given up")
 	flags.DurationVar(&o.hub.nodeLifetime, "node-certificate-lifetime", o.hub.nodeLifetime, "how long the certificates of nodes are valid")
+	flags.DurationVar(&o.hub.renewalGrace, "node-certificate-renewal-grace", o.hub.renewalGrace, "how long after its end the certificate of a node that was away can still be renewed")
 	zapFlags := flag.NewFlagSet("zap", flag.ContinueOnError)
 	o.log.BindFlags(zapFlags)
 	flags.AddGoFlagSet(zapFlags)
@@ -102,6 +105,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--hub-heartbeat must be between 1s and 5m, not %s", o.hub.heartbeat)
 	case o.hub.maxNodes < 1:
 		return fmt.Errorf("--hub-max-nodes must be positive, not %d", o.hub.maxNodes)
+	case o.hub.renewalGrace < 0:
+		return fmt.Errorf("--node-certificate-renewal-grace must not be negative, but is %s", o.hub.renewalGrace)
 	}
 	return nil
 }

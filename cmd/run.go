@@ -219,17 +219,20 @@ func hubIdentity(ctx context.Context, c client.Client, o *options) (*pki.Authori
 }
 
 func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, authority *pki.Authority, serving *pki.ServingCertificate, ready <-chan struct{}) *hub.Server {
+	enrollment := enroll.Config{
+		CA:           authority,
+		NodeLifetime: o.hub.nodeLifetime,
+		RenewalGrace: o.hub.renewalGrace,
+		Client:       direct,
+		Namespace:    o.namespace,
+		Recorder:     mgr.GetEventRecorder("edgesync-enroll"),
+		Log:          mgr.GetLogger().WithName("enroll"),
+		Now:          time.Now,
+	}
 	return &hub.Server{
-		Hub: h,
-		Join: enroll.NewHandler(enroll.Config{
-			CA:           authority.Trust().CA,
-			NodeLifetime: o.hub.nodeLifetime,
-			Client:       direct,
-			Namespace:    o.namespace,
-			Recorder:     mgr.GetEventRecorder("edgesync-join"),
-			Log:          mgr.GetLogger().WithName("join"),
-			Now:          time.Now,
-		}),
+		Hub:     h,
+		Join:    enroll.NewJoinHandler(enrollment),
+		Renew:   enroll.NewRenewHandler(enrollment),
 		Address: o.hub.bind,
 		TLS:     pki.ServerTLSConfig(serving),
 		Ready:   ready,

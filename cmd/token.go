@@ -41,6 +41,9 @@ import (
 const (
 	installNamespace = "edgesync-system"
 	hubPlaceholder   = "https://HUB_ADDRESS:PORT"
+
+	// expiredKept is how long token create leaves expired tokens to be looked at.
+	expiredKept = 24 * time.Hour
 )
 
 // tokenCommand holds what the subcommands of token share.
@@ -137,7 +140,7 @@ func (t *tokenCommand) create() *cobra.Command {
 	flags.StringVar(&template.NodePrefix, "node-prefix", "", "how the name of a node that joins must begin")
 	flags.BoolVar(&template.Rejoin, "rejoin", false, "let a machine take the place of --node although that has joined before")
 	flags.DurationVar(&ttl, "ttl", 24*time.Hour, "how long the token works")
-	flags.IntVar(&template.UsesLeft, "uses", 1, "how many machines may join with the token")
+	flags.IntVar(&template.Uses, "uses", 1, "how many machines may join with the token")
 	flags.StringToStringVar(&template.Labels, "label", nil, "label of the EdgeNode that the token makes, as key=value; may be repeated")
 	flags.StringVar(&hub, "hub", "", "address of the hub for the printed command, as https://host:port")
 	addOutputFlag(cmd, &output)
@@ -164,6 +167,7 @@ func (t *tokenCommand) createToken(cmd *cobra.Command, template enroll.Token, hu
 	if err := tokens.Create(cmd.Context(), token); err != nil {
 		return nil, err
 	}
+	t.revokeForgotten(cmd, tokens)
 	return &createdToken{
 		ID:      token.ID,
 		Token:   text,
@@ -172,6 +176,21 @@ func (t *tokenCommand) createToken(cmd *cobra.Command, template enroll.Token, hu
 		CAHash:  ca.Hash(),
 		Command: joinCommand(hub, text, ca.Hash(), token.Node),
 	}, nil
+}
+
+// revokeForgotten revokes tokens that nobody can use any more, if the caller may.
+func (t *tokenCommand) revokeForgotten(cmd *cobra.Command, tokens enroll.Tokens) {
+	before := time.Now().Add(-expiredKept)
+	found, err := tokens.List(cmd.Context())
+	problems := []error{err}
+	for _, token := range found {
+		if !token.Unmanaged && token.Expires.Before(before) {
+			problems = append(problems, tokens.Revoke(cmd.Context(), token.ID))
+		}
+	}
+	if err := errors.Join(problems...); err != nil && !apierrors.IsForbidden(err) {
+		cmd.PrintErrf("Old join tokens could not be removed: %v\n", err)
+	}
 }
 
 func joinCommand(hub, token, caHash, node string) string {
@@ -201,7 +220,10 @@ type listedToken struct {
 	Node       string            `json:"node,omitempty"`
 	NodePrefix string            `json:"nodePrefix,omitempty"`
 	Rejoin     bool              `json:"rejoin,omitempty"`
-	UsesLeft   int               `json:"usesLeft"`
+	State      enroll.TokenState `json:"state"`
+	Uses       int               `json:"uses"`
+	Used       int               `json:"used"`
+	LastNode   string            `json:"lastNode,omitempty"`
 	Expires    time.Time         `json:"expires"`
 	Labels     map[string]string `json:"labels,omitempty"`
 }
@@ -221,14 +243,17 @@ func (t *tokenCommand) list() *cobra.Command {
 				return err
 			}
 			found, err := tokens.List(cmd.Context())
+			now := time.Now()
 			listed := make([]listedToken, 0, len(found))
 			for _, f := range found {
-				listed = append(listed, listedToken{f.ID, f.Node, f.NodePrefix, f.Rejoin, f.UsesLeft, f.Expires, f.Labels})
+				listed = append(listed, listedToken{
+					f.ID, f.Node, f.NodePrefix, f.Rejoin, f.State(now), f.Uses, f.Used, f.LastNode, f.Expires, f.Labels,
+				})
 			}
 			if output == "json" {
 				return errors.Join(printJSON(cmd.OutOrStdout(), listed), err)
 			}
-			return errors.Join(printTable(cmd.OutOrStdout(), listed, time.Now()), err)
+			return errors.Join(printTable(cmd.OutOrStdout(), listed, now), err)
 		},
 	}
 	addOutputFlag(cmd, &output)
@@ -237,15 +262,19 @@ func (t *tokenCommand) list() *cobra.Command {
 
 func printTable(out io.Writer, tokens []listedToken, now time.Time) error {
 	w := tabwriter.NewWriter(out, 6, 4, 3, ' ', 0)
-	fmt.Fprintln(w, "ID\tNODE\tUSES\tEXPIRES\tLABELS")
+	fmt.Fprintln(w, "ID\tNODE\tSTATE\tUSED/USES\tEXPIRES\tLABELS")
 	for _, token := range tokens {
-		expires := "<expired>"
-		if left := token.Expires.Sub(now); left > 0 {
-			expires = duration.HumanDuration(left)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", token.ID, token.nodes(), token.UsesLeft, expires, formatLabels(token.Labels))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d/%d\t%s\t%s\n",
+			token.ID, token.nodes(), token.State, token.Used, token.Uses, token.expires(now), formatLabels(token.Labels))
 	}
 	return w.Flush()
+}
+
+func (t listedToken) expires(now time.Time) string {
+	if t.State == enroll.TokenExpired {
+		return duration.HumanDuration(now.Sub(t.Expires)) + " ago"
+	}
+	return duration.HumanDuration(t.Expires.Sub(now))
 }
 
 func (t listedToken) nodes() string {
@@ -270,16 +299,27 @@ func formatLabels(labels map[string]string) string {
 }
 
 func (t *tokenCommand) revoke() *cobra.Command {
-	return &cobra.Command{
-		Use:   "revoke ID...",
-		Short: "Revoke join tokens; nodes that have joined with them stay",
-		Args:  cobra.MinimumNArgs(1),
+	var expired bool
+	cmd := &cobra.Command{
+		Use:   "revoke {ID... | --expired}",
+		Short: "Revoke join tokens; machines that have joined with them stay",
+		Args: func(_ *cobra.Command, ids []string) error {
+			if expired == (len(ids) > 0) {
+				return errors.New("name the tokens to revoke by their IDs, or use --expired")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			tokens, err := t.tokens()
 			if err != nil {
 				return err
 			}
 			var problems []error
+			if expired {
+				if ids, err = expiredTokens(cmd, tokens); err != nil {
+					problems = append(problems, err)
+				}
+			}
 			for _, id := range ids {
 				if err := tokens.Revoke(cmd.Context(), id); err != nil {
 					problems = append(problems, err)
@@ -290,6 +330,27 @@ func (t *tokenCommand) revoke() *cobra.Command {
 			return errors.Join(problems...)
 		},
 	}
+	cmd.Flags().BoolVar(&expired, "expired", false, "revoke all tokens that have expired or are used up")
+	return cmd
+}
+
+// expiredTokens are the IDs of the tokens that revoke --expired is about, be there an
+// error or not. The use of a token is forgotten with its Secret: one that somebody else
+// may make again has to stay until it expires.
+func expiredTokens(cmd *cobra.Command, tokens enroll.Tokens) ([]string, error) {
+	found, err := tokens.List(cmd.Context())
+	now := time.Now()
+	var ids []string
+	for _, token := range found {
+		switch state := token.State(now); {
+		case state == enroll.TokenUsed && token.Unmanaged:
+			cmd.PrintErrf("join token %s is used up and kept until it expires, since `token create` has not made it: "+
+				"whoever has might make it again, as if it had not been used\n", token.ID)
+		case state != enroll.TokenValid:
+			ids = append(ids, token.ID)
+		}
+	}
+	return ids, err
 }
 
 func addOutputFlag(cmd *cobra.Command, output *string) {

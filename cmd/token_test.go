@@ -18,6 +18,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -26,9 +27,12 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/edgesync/edgesync/internal/enroll"
 	"github.com/edgesync/edgesync/internal/pki/castore"
 )
 
@@ -110,6 +114,7 @@ func TestTokenCreateRefuses(t *testing.T) {
 		"--node Edge":                       "not a node name",
 		"--label region":                    "must be formatted as key=value",
 		"--label a/b/c=d":                   "labels",
+		"--label self.sync.edgesync.io/a=b": "for the node to say",
 		"--hub hub:8443":                    "https://host:port",
 		"--hub http://hub:8443":             "https://host:port",
 		"-o yaml":                           "unknown output format",
@@ -138,16 +143,19 @@ func TestTokenList(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 
+	change(t, c, func(data map[string][]byte) bool { return string(data["node"]) == "edge-1" },
+		map[string]string{"used": "1", "last-node": "edge-1"})
+
 	out, err := runToken(t, c, "list")
 
 	g.Expect(err).NotTo(HaveOccurred())
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	g.Expect(lines).To(HaveLen(4))
-	g.Expect(strings.Fields(lines[0])).To(Equal([]string{"ID", "NODE", "USES", "EXPIRES", "LABELS"}))
+	g.Expect(strings.Fields(lines[0])).To(Equal([]string{"ID", "NODE", "STATE", "USED/USES", "EXPIRES", "LABELS"}))
 	g.Expect(lines[1:]).To(ConsistOf(
-		MatchRegexp(`^\S{8} +edge-1 \(rejoin\) +1 +89m +<none>$`),
-		MatchRegexp(`^\S{8} +shop-\* +20 +47h +app=till,region=eu$`),
-		MatchRegexp(`^\S{8} +\* +1 +<expired> +<none>$`),
+		MatchRegexp(`^\S{8} +edge-1 \(rejoin\) +used +1/1 +89m +<none>$`),
+		MatchRegexp(`^\S{8} +shop-\* +valid +0/20 +47h +app=till,region=eu$`),
+		MatchRegexp(`^\S{8} +\* +expired +0/1 +\d+s ago +<none>$`),
 	))
 
 	out, err = runToken(t, c, "list", "-o", "json")
@@ -155,6 +163,8 @@ func TestTokenList(t *testing.T) {
 	var listed []listedToken
 	g.Expect(json.Unmarshal([]byte(out), &listed)).To(Succeed())
 	g.Expect(listed).To(HaveLen(3))
+	g.Expect(listed).To(ContainElement(And(
+		HaveField("State", enroll.TokenUsed), HaveField("Uses", 1), HaveField("Used", 1), HaveField("LastNode", "edge-1"))))
 
 	out, err = runToken(t, c, "list", "-n", "empty", "-o", "json")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -174,8 +184,109 @@ func TestTokenRevoke(t *testing.T) {
 
 	g.Expect(err).To(MatchError(ContainSubstring("there is no join token abcd1234")))
 	g.Expect(out).To(Equal("join token "+created.ID+" revoked\n"), "the others are revoked all the same")
-	_, err = runToken(t, c, "revoke")
-	g.Expect(err).To(HaveOccurred())
+	for _, args := range [][]string{{"revoke"}, {"revoke", "abcd1234", "--expired"}} {
+		_, err = runToken(t, c, args...)
+		g.Expect(err).To(MatchError(ContainSubstring("or use --expired")))
+	}
+}
+
+// change sets data of the tokens that are meant, as the manager or a GitOps tool would.
+func change(t *testing.T, c client.Client, meant func(map[string][]byte) bool, data map[string]string) {
+	t.Helper()
+	g := NewWithT(t)
+	secrets := &corev1.SecretList{}
+	g.Expect(c.List(t.Context(), secrets, client.MatchingFields{"type": string(enroll.SecretType)})).To(Succeed())
+	for _, secret := range secrets.Items {
+		if !meant(secret.Data) {
+			continue
+		}
+		for key, value := range data {
+			secret.Data[key] = []byte(value)
+		}
+		if data["by"] != "" {
+			secret.Labels = nil
+		}
+		g.Expect(c.Update(t.Context(), &secret)).To(Succeed())
+	}
+}
+
+// spentTokens makes tokens of nodes that are called after what is the matter with them.
+func spentTokens(t *testing.T, c client.Client) {
+	t.Helper()
+	long, short := time.Now().Add(-25*time.Hour).Format(time.RFC3339), time.Now().Add(-time.Hour).Format(time.RFC3339)
+	for node, data := range map[string]map[string]string{
+		"valid":         {},
+		"used":          {"used": "1"},
+		"expired":       {"expires": short},
+		"forgotten":     {"expires": long},
+		"used-git":      {"used": "1", "by": "git"},
+		"forgotten-git": {"expires": long, "by": "git"},
+	} {
+		_, err := runToken(t, c, "create", "--node", node)
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		change(t, c, func(stored map[string][]byte) bool { return string(stored["node"]) == node }, data)
+	}
+}
+
+func listedNodes(t *testing.T, c client.Client) []string {
+	t.Helper()
+	g := NewWithT(t)
+	out, err := runToken(t, c, "list", "-o", "json")
+	g.Expect(err).NotTo(HaveOccurred())
+	var listed []listedToken
+	g.Expect(json.Unmarshal([]byte(out), &listed)).To(Succeed())
+	var nodes []string
+	for _, token := range listed {
+		nodes = append(nodes, token.Node)
+	}
+	return nodes
+}
+
+// Used-up tokens that a GitOps tool may make again are kept, since they would work again.
+func TestTokenRevokeExpired(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	c := newClientWithCA(t, installNamespace)
+	spentTokens(t, c)
+
+	out, err := runToken(t, c, "revoke", "--expired")
+
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(out).To(ContainSubstring("kept until it expires"))
+	g.Expect(listedNodes(t, c)).To(ConsistOf("valid", "used-git"))
+}
+
+func TestTokenCreateRevokesForgottenOnes(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	c := newClientWithCA(t, installNamespace)
+	spentTokens(t, c)
+
+	_, err := runToken(t, c, "create", "--node", "new")
+
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(listedNodes(t, c)).To(ConsistOf("new", "valid", "used", "expired", "used-git", "forgotten-git"))
+}
+
+// Whoever may create tokens need not be allowed to list or to delete them.
+func TestTokenCreateMayBeAllThatIsAllowed(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	c := newClientWithCA(t, installNamespace)
+	var denied error
+	guarded := interceptor.NewClient(c.(client.WithWatch), interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return denied },
+	})
+
+	denied = apierrors.NewForbidden(corev1.Resource("secrets"), "", errors.New("no"))
+	out, err := runToken(t, guarded, "create", "--node", "edge-1")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(out).NotTo(ContainSubstring("could not be removed"))
+
+	denied = errors.New("the network is down")
+	out, err = runToken(t, guarded, "create", "--node", "edge-2")
+	g.Expect(err).NotTo(HaveOccurred(), "the token is there, and can be shown only now")
+	g.Expect(out).To(And(ContainSubstring("could not be removed"), ContainSubstring("edge-agent join")))
 }
 
 func TestTokenWithoutACluster(t *testing.T) {

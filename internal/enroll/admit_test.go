@@ -28,10 +28,10 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 )
 
-func reasonOf(err error) string {
+func resultOf(err error) string {
 	var refused *refusal
 	if errors.As(err, &refused) {
-		return refused.reason
+		return refused.result
 	}
 	return ""
 }
@@ -47,30 +47,34 @@ func TestCheckToken(t *testing.T) {
 	prefixed.Node, prefixed.NodePrefix = "", "edge-"
 	anyNode := *token
 	anyNode.Node = ""
+	used := *token
+	used.Used, used.LastNode = 1, "edge-1"
 	tests := map[string]struct {
 		token  *Token
 		secret string
 		node   string
 		at     time.Time
-		want   string // reason; empty: accepted
+		want   string // result; empty: accepted
 	}{
 		"bound":               {token, secret, "edge-1", now, ""},
 		"prefix":              {&prefixed, secret, "edge-7", now, ""},
 		"any":                 {&anyNode, secret, "x", now, ""},
 		"last moment":         {token, secret, "edge-1", now.Add(time.Hour - time.Second), ""},
-		"expired":             {token, secret, "edge-1", now.Add(time.Hour), ReasonTokenExpired},
-		"wrong":               {token, secret + "x", "edge-1", now, ReasonTokenWrong},
-		"elsewhere":           {token, secret, "edge-10", now, ReasonTokenBound},
-		"other prefix":        {&prefixed, secret, "core-7", now, ReasonTokenBound},
-		"wrong comes first":   {token, "x", "edge-2", now.Add(2 * time.Hour), ReasonTokenWrong},
-		"expired before name": {token, secret, "edge-2", now.Add(2 * time.Hour), ReasonTokenExpired},
+		"expired":             {token, secret, "edge-1", now.Add(time.Hour), tokenExpired},
+		"wrong":               {token, secret + "x", "edge-1", now, tokenWrong},
+		"used":                {&used, secret, "edge-1", now, tokenUsed},
+		"used and wrong":      {&used, "x", "edge-1", now, tokenWrong},
+		"elsewhere":           {token, secret, "edge-10", now, tokenBoundElsewhere},
+		"other prefix":        {&prefixed, secret, "core-7", now, tokenBoundElsewhere},
+		"wrong comes first":   {token, "x", "edge-2", now.Add(2 * time.Hour), tokenWrong},
+		"expired before name": {token, secret, "edge-2", now.Add(2 * time.Hour), tokenExpired},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
 			err := checkToken(test.token, test.secret, test.node, test.at)
-			g.Expect(reasonOf(err)).To(Equal(test.want))
+			g.Expect(resultOf(err)).To(Equal(test.want))
 			if test.want == "" {
 				g.Expect(err).NotTo(HaveOccurred())
 				return
@@ -95,33 +99,36 @@ func TestCheckNode(t *testing.T) {
 	online := fresh(func(n *syncv1alpha1.EdgeNode) { n.Status.Session = &syncv1alpha1.EdgeNodeSession{ID: "1"} })
 	revoked := fresh(func(n *syncv1alpha1.EdgeNode) { n.Spec.Revoked = true })
 	deleted := fresh(func(n *syncv1alpha1.EdgeNode) { n.DeletionTimestamp = &metav1.Time{Time: now} })
+	joined := fresh(func(n *syncv1alpha1.EdgeNode) { n.Status.Joins = 1 })
 	anyNode, prefix := &Token{}, &Token{NodePrefix: "edge-"}
 	bound, rejoin := &Token{Node: "edge-1"}, &Token{Node: "edge-1", Rejoin: true}
 	tests := map[string]struct {
 		node  *syncv1alpha1.EdgeNode
 		token *Token
-		want  string // reason; empty: accepted
+		want  string // result; empty: accepted
 	}{
 		"new":                             {nil, anyNode, ""},
-		"prepared, token for any node":    {unchanged, anyNode, ReasonNodeExists},
-		"prepared, token for a prefix":    {unchanged, prefix, ReasonNodeExists},
+		"prepared, token for any node":    {unchanged, anyNode, nodeExists},
+		"prepared, token for a prefix":    {unchanged, prefix, nodeExists},
 		"prepared, token for it":          {unchanged, bound, ""},
-		"seen before":                     {seen, bound, ReasonNodeExists},
-		"online":                          {online, bound, ReasonNodeExists},
+		"joined, never connected":         {joined, bound, nodeExists},
+		"joined, to be replaced":          {joined, rejoin, ""},
+		"seen before":                     {seen, bound, nodeExists},
+		"online":                          {online, bound, nodeExists},
 		"seen before, to be replaced":     {seen, rejoin, ""},
 		"online, to be replaced":          {online, rejoin, ""},
-		"revoked":                         {revoked, bound, ReasonNodeRevoked},
-		"revoked, token for any node":     {revoked, anyNode, ReasonNodeRevoked},
-		"revoked stays so with a rejoin":  {revoked, rejoin, ReasonNodeRevoked},
-		"being deleted, even with rejoin": {deleted, rejoin, ReasonNodeBeingDeleted},
-		"being deleted and bound":         {deleted, bound, ReasonNodeBeingDeleted},
+		"revoked":                         {revoked, bound, nodeRevoked},
+		"revoked, token for any node":     {revoked, anyNode, nodeRevoked},
+		"revoked stays so with a rejoin":  {revoked, rejoin, nodeRevoked},
+		"being deleted, even with rejoin": {deleted, rejoin, nodeBeingDeleted},
+		"being deleted and bound":         {deleted, bound, nodeBeingDeleted},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
-			err := checkNode(test.node, test.token)
-			g.Expect(reasonOf(err)).To(Equal(test.want))
+			err := checkNode(test.node, test.token, false)
+			g.Expect(resultOf(err)).To(Equal(test.want))
 			g.Expect(err != nil).To(Equal(test.want != ""))
 		})
 	}

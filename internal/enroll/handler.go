@@ -17,17 +17,21 @@ limitations under the License.
 package enroll
 
 import (
+	"context"
+	"crypto"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/keymutex"
-	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
@@ -35,155 +39,151 @@ import (
 )
 
 const (
-	// readTimeout bounds how long a caller may take to send the request, and
-	// joinTimeout all that follows.
-	readTimeout = 10 * time.Second
-	joinTimeout = 20 * time.Second
+	// A caller has readTimeout to send its request and writeTimeout to take the answer;
+	// workTimeout bounds all that is between them.
+	readTimeout  = 10 * time.Second
+	workTimeout  = 20 * time.Second
+	writeTimeout = 10 * time.Second
 
-	// maxConcurrent joins are worked on at a time; others are told to try again.
+	// maxConcurrent joins, and as many renewals, are worked on at a time; others are
+	// told to try again. A request has a place only once it has been read, so that slow
+	// callers hold none.
 	maxConcurrent = 64
-
-	// usedTokens is how many used-up tokens a replica remembers, to tell them from
-	// tokens that have never been.
-	usedTokens = 1024
 )
 
-// Config is what a Handler needs. Nothing in it may be zero.
+// CA is what certificates are issued with; *pki.Authority is one.
+type CA interface {
+	// IssueNode signs the client certificate of a node.
+	IssueNode(node pki.Node, public crypto.PublicKey, lifetime time.Duration, now time.Time) (*x509.Certificate, error)
+	// AnchorsPEM are the CA certificates that nodes are to trust.
+	AnchorsPEM() []byte
+}
+
+// Config is what a JoinHandler and a RenewHandler need. Nothing in it may be zero but
+// the RenewalGrace.
 type Config struct {
 	// CA signs the certificates of nodes, each valid for NodeLifetime.
-	CA           *pki.CA
+	CA           CA
 	NodeLifetime time.Duration
-	// Client reads from the API server and not from a cache. It gets, updates and
-	// deletes Secrets in Namespace, and gets and creates EdgeNodes.
+	// RenewalGrace is how long after its end a certificate can still be renewed.
+	RenewalGrace time.Duration
+	// Client reads from the API server and not from a cache. It gets and updates
+	// Secrets in Namespace, gets and creates EdgeNodes, and patches their status.
 	Client    client.Client
 	Namespace string
-	// Recorder and Log tell the administrator of every join, and why one was refused.
+	// Recorder and Log tell the administrator of every certificate, and why one was refused.
 	Recorder events.EventRecorder
 	Log      logr.Logger
 	// Now is the clock.
 	Now func() time.Time
 }
 
-// Handler serves joinapi.Path. It must be mounted behind TLS, and counts failures by
-// the remote address of the request. It may be used concurrently.
-type Handler struct {
+// endpoint is what joins and renewals have in common. Each request has a connection of
+// its own, which is closed with the answer: nothing that is left of a request is read.
+type endpoint struct {
 	Config
-	tokens   Tokens
-	failures *failureLimiter
-	slots    chan struct{}
-	turns    keymutex.KeyMutex // by token ID
-	used     *lru.Cache        // token ID to the name of the last node that it let in
+	requests    *prometheus.CounterVec // by result
+	slots       chan struct{}
+	readTimeout time.Duration
 }
 
-// NewHandler makes a Handler.
-func NewHandler(config Config) *Handler {
-	return &Handler{
-		Config:   config,
-		tokens:   Tokens{Client: config.Client, Namespace: config.Namespace},
-		failures: newFailureLimiter(),
-		slots:    make(chan struct{}, maxConcurrent),
-		turns:    keymutex.NewHashed(maxConcurrent),
-		used:     lru.New(usedTokens),
-	}
+func newEndpoint(config Config, requests *prometheus.CounterVec) endpoint {
+	return endpoint{Config: config, requests: requests, slots: make(chan struct{}, maxConcurrent), readTimeout: readTimeout}
 }
 
-// ServeHTTP answers a join.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		writeError(w, http.StatusMethodNotAllowed, "use POST")
-		return
-	}
-	source := sourceOf(r.RemoteAddr)
-	if h.failures.blocked(source, h.Now()) {
-		tryLater(w, http.StatusTooManyRequests, failureInterval, "too many failed joins from this address")
-		return
-	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
-		tryLater(w, http.StatusServiceUnavailable, time.Second, "too many joins at once")
-		return
-	}
-
-	request, err := readRequest(w, r)
+// serve counts a request, once, and answers it with what handle makes of it.
+func (e *endpoint) serve(w http.ResponseWriter, r *http.Request, handle func() (*joinapi.Response, string, error)) {
+	// Not even what handle leaves unread is waited for any longer.
+	err := setDeadline(http.NewResponseController(w).SetReadDeadline, e.readTimeout)
+	var response *joinapi.Response
+	var result string
 	if err == nil {
-		var response *joinapi.Response
-		if response, err = h.join(r.Context(), request, r.RemoteAddr); err == nil {
-			writeJSON(w, http.StatusOK, response)
-			return
-		}
+		response, result, err = handle()
 	}
-	h.writeFailure(w, r, err)
-}
-
-func (h *Handler) writeFailure(w http.ResponseWriter, r *http.Request, err error) {
-	var refused *refusal
-	var tooLarge *http.MaxBytesError
-	var bad *badRequest
-	log := h.Log.WithValues("remoteAddress", r.RemoteAddr)
-	switch {
-	case errors.As(err, &refused):
-		// Logged where it was decided, with the node and the token.
-		writeError(w, refused.status, refused.public)
-	case errors.As(err, &tooLarge):
-		log.Info("Join request refused: too large", "limitBytes", tooLarge.Limit)
-		writeError(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than %d bytes", tooLarge.Limit))
-	case errors.As(err, &bad):
-		log.Info("Join request refused: malformed", "problem", bad.Error())
-		writeError(w, http.StatusBadRequest, bad.Error())
-	default:
-		// Not the caller's fault, so it does not count against the caller.
-		log.Error(err, "Join failed")
-		writeError(w, http.StatusInternalServerError, publicUnexpectedProblem)
+	if err != nil {
+		e.refuse(w, r, refusalOf(err))
 		return
 	}
-	h.failures.failed(sourceOf(r.RemoteAddr), h.Now())
+	e.requests.WithLabelValues(result).Inc()
+	e.answer(w, http.StatusOK, response)
 }
 
-// badRequest is a request that cannot be understood; the caller is told why.
-type badRequest struct{ error }
-
-func readRequest(w http.ResponseWriter, r *http.Request) (*joinapi.Request, error) {
-	if err := setReadDeadline(w, time.Now().Add(readTimeout)); err != nil {
-		return nil, err
+// read decodes the request into an empty one.
+func (e *endpoint) read(w http.ResponseWriter, r *http.Request, request any) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, joinapi.MaxRequestBytes))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return refuse(tooLarge, http.StatusRequestEntityTooLarge, "the request is larger than %d bytes", large.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(timedOut, http.StatusRequestTimeout, "the request was not complete after %s", e.readTimeout)
+	case err != nil:
+		return refuse(malformed, http.StatusBadRequest, "the request is not complete")
 	}
-	request := &joinapi.Request{}
-	body := http.MaxBytesReader(w, r.Body, joinapi.MaxRequestBytes)
-	if err := json.NewDecoder(body).Decode(request); err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, err
-		}
-		return nil, &badRequest{errors.New("the body is not a join request in JSON")}
+	if err := json.Unmarshal(body, request); err != nil {
+		return refuse(malformed, http.StatusBadRequest, "the body is not a request in JSON")
 	}
 	// The server reads on in the background, to notice a caller that goes away: the
 	// deadline passing there would end the request's context.
-	return request, setReadDeadline(w, time.Time{})
+	return setDeadline(http.NewResponseController(w).SetReadDeadline, 0)
 }
 
-func setReadDeadline(w http.ResponseWriter, deadline time.Time) error {
-	err := http.NewResponseController(w).SetReadDeadline(deadline)
+// setDeadline sets a deadline that is some time from now, or none.
+func setDeadline(set func(time.Time) error, after time.Duration) error {
+	var deadline time.Time
+	if after > 0 {
+		deadline = time.Now().Add(after)
+	}
+	err := set(deadline)
 	if errors.Is(err, http.ErrNotSupported) { // a recorder in a test, never a connection
 		return nil
 	}
 	return err
 }
 
-func tryLater(w http.ResponseWriter, status int, after time.Duration, message string) {
-	w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
-	writeError(w, status, message)
+// work does what a request asks for, unless too many others are worked on.
+func (e *endpoint) work(ctx context.Context, do func(context.Context) (*joinapi.Response, error)) (*joinapi.Response, error) {
+	select {
+	case e.slots <- struct{}{}:
+		defer func() { <-e.slots }()
+	default:
+		return nil, refuseForNow(busy, http.StatusServiceUnavailable, time.Second, "too many requests at once")
+	}
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	return do(ctx)
 }
 
-func writeError(w http.ResponseWriter, status int, message string) {
-	writeJSON(w, status, joinapi.Error{Error: message})
+func (e *endpoint) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) {
+	e.requests.WithLabelValues(refused.result).Inc()
+	log := e.Log.WithValues("path", r.URL.Path, "remoteAddress", r.RemoteAddr, "result", refused.result)
+	switch {
+	case refused.public == publicUnexpectedProblem:
+		log.Error(errors.New(refused.detail), "Request failed")
+	case eventReasons[refused.result] == "": // the others are logged where they were decided
+		log.V(1).Info("Request refused", "detail", refused.detail)
+	}
+	if refused.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(refused.retryAfter.Seconds())))
+	}
+	e.answer(w, refused.status, joinapi.Error{Error: refused.public})
 }
 
-func writeJSON(w http.ResponseWriter, status int, body any) {
+func (e *endpoint) answer(w http.ResponseWriter, status int, body any) {
+	if err := setDeadline(http.NewResponseController(w).SetWriteDeadline, writeTimeout); err != nil {
+		return // the caller is gone
+	}
+	w.Header().Set("Connection", "close")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(body) // fails only if the caller is gone
 }
+
+// responseOf is the answer that carries the certificate.
+func (e *endpoint) responseOf(cert *x509.Certificate) *joinapi.Response {
+	return &joinapi.Response{Certificate: string(pki.EncodeCertificate(cert)), CA: string(e.CA.AnchorsPEM())}
+}
+
+func serialOf(cert *x509.Certificate) string { return fmt.Sprintf("%x", cert.SerialNumber) }

@@ -53,11 +53,13 @@ var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// harness is a Handler on a fake API server, with all that it tells anybody.
+// harness is both handlers on a fake API server, with all that they tell anybody.
 type harness struct {
 	t       testing.TB
+	ca      *pki.CA
 	client  client.WithWatch
-	handler *Handler
+	handler *JoinHandler
+	renewal *RenewHandler
 	tokens  Tokens
 
 	mu     sync.Mutex
@@ -84,18 +86,23 @@ func newHarnessWith(t testing.TB, funcs interceptor.Funcs, objects ...client.Obj
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{t: t, now: now}
+	h := &harness{t: t, ca: ca, now: now}
 	for _, object := range objects {
 		object.SetUID(uuid.NewUUID())
 	}
 	h.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(withUIDs(funcs)).
+		WithStatusSubresource(&syncv1alpha1.EdgeNode{}).
 		WithIndex(&corev1.Secret{}, "type", func(o client.Object) []string { return []string{string(o.(*corev1.Secret).Type)} }).
 		Build()
 	h.tokens = Tokens{Client: h.client, Namespace: namespace}
-	h.handler = NewHandler(Config{
-		CA: ca, NodeLifetime: time.Hour, Client: h.client, Namespace: namespace,
+	config := Config{
+		CA: pki.NewAuthority(ca), NodeLifetime: time.Hour, RenewalGrace: 24 * time.Hour,
+		Client: h.client, Namespace: namespace,
 		Recorder: h, Log: h.logger(), Now: h.clock,
-	})
+	}
+	h.handler, h.renewal = NewJoinHandler(config), NewRenewHandler(config)
+	// Metrics of its own, since tests run in parallel.
+	h.handler.requests, h.renewal.requests = newRequests("joins", "", joinResults), newRequests("renewals", "", renewResults)
 	return h
 }
 
@@ -154,8 +161,8 @@ func (h *harness) told() []string {
 // token stores a token that expires in an hour and returns its string.
 func (h *harness) token(template Token) string {
 	h.t.Helper()
-	if template.UsesLeft == 0 {
-		template.UsesLeft = 1
+	if template.Uses == 0 {
+		template.Uses = 1
 	}
 	template.Expires = now.Add(time.Hour)
 	token, text, err := NewToken(template)

@@ -18,192 +18,224 @@ package enroll
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/util/retry"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/keymutex"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
-const actionJoin = "Join"
+const (
+	failureBurst    = 10
+	failureInterval = 10 * time.Second
+	tooManyFailures = "too many failed joins from this address"
+)
 
-// takeBackoff is for many replicas that redeem one token at the same time.
-var takeBackoff = wait.Backoff{Steps: 20, Duration: 10 * time.Millisecond, Factor: 1.2, Jitter: 1}
+// JoinHandler serves joinapi.Path to POST. It must be mounted behind TLS. It bounds
+// failures by the remote address of the request: failureBurst at once, then one each
+// failureInterval. Joins that succeed cost nothing, so a large site behind one address
+// is not held up. It may be used concurrently.
+type JoinHandler struct {
+	endpoint
+	tokens   Tokens
+	failures *limiter
+	turns    keymutex.KeyMutex // by token ID
+}
 
-// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,verbs=get;update;delete
-// +kubebuilder:rbac:groups=sync.edgesync.io,resources=edgenodes,verbs=get;create
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
-
-// join checks the request, uses the token up, makes the EdgeNode, and only then signs:
-// whatever fails on the way costs a use of the token rather than giving one away.
-func (h *Handler) join(ctx context.Context, request *joinapi.Request, remote string) (*joinapi.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	if err := pki.ValidateNodeName(request.Node); err != nil {
-		return nil, &badRequest{err}
+// NewJoinHandler makes a JoinHandler.
+func NewJoinHandler(config Config) *JoinHandler {
+	return &JoinHandler{
+		endpoint: newEndpoint(config, joinRequests),
+		tokens:   Tokens{Client: config.Client, Namespace: config.Namespace},
+		failures: newLimiter(failureInterval, failureBurst),
+		turns:    keymutex.NewHashed(maxConcurrent),
 	}
-	key, err := pki.RequestKey([]byte(request.CSR))
+}
+
+// ServeHTTP answers a join.
+func (h *JoinHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.serve(w, r, func() (*joinapi.Response, string, error) {
+		source := sourceOf(r.RemoteAddr)
+		if h.failures.exhausted(source, h.Now()) {
+			return nil, "", refuseForNow(rateLimited, http.StatusTooManyRequests, failureInterval, tooManyFailures)
+		}
+		response, err := h.handle(w, r)
+		if err != nil && refusalOf(err).blamesCaller() {
+			h.failures.take(source, h.Now())
+		}
+		return response, joined, err
+	})
+}
+
+func (h *JoinHandler) handle(w http.ResponseWriter, r *http.Request) (*joinapi.Response, error) {
+	var request joinapi.Request
+	if err := h.read(w, r, &request); err != nil {
+		return nil, err
+	}
+	asked, err := parseJoin(&request, r.RemoteAddr)
 	if err != nil {
-		return nil, &badRequest{err}
+		return nil, refuse(malformed, http.StatusBadRequest, "%v", err)
+	}
+	return h.work(r.Context(), func(ctx context.Context) (*joinapi.Response, error) {
+		response, err := h.join(ctx, asked)
+		if err != nil {
+			h.tellRefused(err, asked)
+		}
+		return response, err
+	})
+}
+
+// joining is a request to join that is well-formed.
+type joining struct {
+	id, secret string // of the token
+	name       string // of the node
+	key        crypto.PublicKey
+	remote     string
+	// made is the uid of the EdgeNode if the join has made it.
+	made types.UID
+}
+
+func parseJoin(request *joinapi.Request, remote string) (*joining, error) {
+	if err := pki.ValidateNodeName(request.Node); err != nil {
+		return nil, err
 	}
 	id, secret, err := joinapi.ParseToken(request.Token)
 	if err != nil {
-		return nil, &badRequest{err}
-	}
-	token, err := h.redeem(ctx, id, secret, request.Node)
-	var node *syncv1alpha1.EdgeNode
-	if err == nil {
-		node, err = h.ensureNode(ctx, request.Node, token)
-	}
-	if err != nil {
-		h.tellRefused(err, id, request.Node, remote)
 		return nil, err
 	}
-	cert, err := h.CA.IssueNode(pki.Node{Name: node.Name, UID: string(node.UID), Join: node.Status.Joins + 1}, key, h.NodeLifetime, h.Now())
+	key, err := pki.RequestKey([]byte(request.CSR))
 	if err != nil {
 		return nil, err
 	}
-	h.tell(nodeReference(request.Node), corev1.EventTypeNormal, ReasonJoined,
-		"Certificate %x, valid until %s, issued for join token %s to %s",
-		cert.SerialNumber, cert.NotAfter.Format(time.RFC3339), id, remote)
-	h.Log.Info("Node joined", "node", request.Node, "token", id, "remoteAddress", remote,
-		"serial", fmt.Sprintf("%x", cert.SerialNumber), "notAfter", cert.NotAfter)
-	return &joinapi.Response{
-		Certificate: string(pki.EncodeCertificate(cert)),
-		CA:          string(h.CA.CertificatePEM()),
-	}, nil
+	return &joining{id: id, secret: secret, name: request.Node, key: key, remote: remote}, nil
 }
 
-// redeem uses the token up once if it lets the node in.
-func (h *Handler) redeem(ctx context.Context, id, secret, name string) (*Token, error) {
-	// Nodes that share a token take turns here, and do not make each other try again.
-	h.turns.LockKey(id)
-	defer func() { _ = h.turns.UnlockKey(id) }() // never fails
-	var token *Token
-	err := retry.OnError(takeBackoff, apierrors.IsConflict, func() error {
-		var err error
-		token, err = h.tryRedeem(ctx, id, secret, name)
-		return err
+// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,verbs=get;update
+// +kubebuilder:rbac:groups=sync.edgesync.io,resources=edgenodes,verbs=get;create
+
+// join uses the token up, makes the EdgeNode, and only then signs: whatever fails on the
+// way costs a use of the token rather than giving one away.
+func (h *JoinHandler) join(ctx context.Context, asked *joining) (*joinapi.Response, error) {
+	token, err := h.redeem(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	cert, node, err := h.issue(ctx, issuance{
+		key: asked.key, reason: syncv1alpha1.ReasonJoined, remote: asked.remote,
+		admit: func(ctx context.Context) (*syncv1alpha1.EdgeNode, pki.Node, error) {
+			node, err := h.ensureNode(ctx, asked, token)
+			if err != nil {
+				return nil, pki.Node{}, err
+			}
+			return node, pki.Node{Name: node.Name, UID: string(node.UID), Join: node.Status.Joins + 1}, nil
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	if token.UsesLeft == 1 {
-		h.used.Add(id, name)
-	}
-	return token, nil
+	h.tell(aboutNode(node.Name, node.UID), corev1.EventTypeNormal, syncv1alpha1.ReasonJoined, actionJoin,
+		"Certificate %s, valid until %s, issued for join token %s to %s",
+		serialOf(cert), cert.NotAfter.Format(time.RFC3339), asked.id, asked.remote)
+	h.Log.Info("Node joined", "node", node.Name, "join", node.Status.Joins, "token", asked.id,
+		"remoteAddress", asked.remote, "serial", serialOf(cert), "notAfter", cert.NotAfter)
+	return h.responseOf(cert), nil
+}
+
+// redeem uses the token up once if it lets the node in.
+func (h *JoinHandler) redeem(ctx context.Context, asked *joining) (*Token, error) {
+	// Nodes that share a token take turns here, and do not make each other try again.
+	h.turns.LockKey(asked.id)
+	defer func() { _ = h.turns.UnlockKey(asked.id) }() // never fails
+	var token *Token
+	err := retryConflicts(ctx, func() error {
+		var err error
+		token, err = h.tryRedeem(ctx, asked)
+		return err
+	})
+	return token, err
 }
 
 // tryRedeem returns a conflict if somebody else changes the token at the same time:
-// another replica, or the administrator.
-func (h *Handler) tryRedeem(ctx context.Context, id, secret, name string) (*Token, error) {
-	stored, err := h.tokens.get(ctx, id)
+// another replica, or the administrator. A token is refused after one read, whatever is
+// wrong with it, so that the time it takes tells the caller no more than the answer.
+func (h *JoinHandler) tryRedeem(ctx context.Context, asked *joining) (*Token, error) {
+	stored, err := h.tokens.get(ctx, asked.id)
 	if apierrors.IsNotFound(err) {
-		return nil, h.refuseMissing(id)
+		return nil, h.refuseUnknown(asked.id)
 	}
 	if err != nil {
 		return nil, err
 	}
 	token, err := tokenFromSecret(stored)
 	if err != nil {
-		return nil, refuseToken(ReasonTokenInvalid, "the Secret %s/%s is not a valid join token: %v", h.Namespace, stored.Name, err)
+		err = refuseToken(tokenInvalid, "the Secret %s/%s is not a valid join token: %v", h.Namespace, stored.Name, err)
+	} else {
+		err = checkToken(token, asked.secret, asked.name, h.Now())
 	}
-	if err := checkToken(token, secret, name, h.Now()); err != nil {
-		return nil, err
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		refused.about = aboutSecret(stored)
+		return nil, refused
 	}
-	node, err := h.node(ctx, name)
+	node, err := h.node(ctx, asked.name)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNode(node, token); err != nil {
+	if err := checkNode(node, token, false); err != nil {
 		return nil, err
 	}
-	err = h.tokens.take(ctx, stored, token)
+	err = h.tokens.take(ctx, stored, token, asked.name)
 	if apierrors.IsNotFound(err) {
-		return nil, h.refuseMissing(id)
+		return nil, h.refuseUnknown(asked.id)
 	}
 	return token, err
 }
 
-func (h *Handler) refuseMissing(id string) error {
-	if node, ok := h.used.Get(id); ok {
-		return refuseToken(ReasonTokenUsed, "join token %s was used up by node %s", id, node)
-	}
-	return refuseToken(ReasonTokenUnknown, "there is no join token %s: it was used up or revoked, or has never been", id)
+func (h *JoinHandler) refuseUnknown(id string) error {
+	refused := refuseToken(tokenUnknown, "there is no join token %s: it was revoked, or has never been", id)
+	refused.about = aboutNamespace(h.Namespace)
+	return refused
 }
 
-// node returns nil if there is none of that name.
-func (h *Handler) node(ctx context.Context, name string) (*syncv1alpha1.EdgeNode, error) {
-	node := &syncv1alpha1.EdgeNode{}
-	err := h.Client.Get(ctx, client.ObjectKey{Name: name}, node)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read EdgeNode %s: %w", name, err)
-	}
-	return node, nil
-}
-
-// ensureNode makes the EdgeNode unless it exists. One that has come into being since
-// redeem looked is judged again.
-func (h *Handler) ensureNode(ctx context.Context, name string, token *Token) (*syncv1alpha1.EdgeNode, error) {
-	node := &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: token.Labels}}
+// ensureNode makes the EdgeNode unless it exists. One that has come into being, or has
+// changed, since redeem looked is judged again.
+func (h *JoinHandler) ensureNode(ctx context.Context, asked *joining, token *Token) (*syncv1alpha1.EdgeNode, error) {
+	node := &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: asked.name, Labels: token.Labels}}
 	err := h.Client.Create(ctx, node)
 	if err == nil {
+		asked.made = node.UID
 		return node, nil
 	}
 	if !apierrors.IsAlreadyExists(err) {
-		return nil, fmt.Errorf("create EdgeNode %s: %w", name, err)
+		return nil, fmt.Errorf("create EdgeNode %s: %w", asked.name, err)
 	}
-	if node, err = h.node(ctx, name); err != nil {
+	if node, err = h.node(ctx, asked.name); err != nil {
 		return nil, err
 	}
 	if node == nil {
-		return nil, fmt.Errorf("the EdgeNode %s was deleted while the node joined", name)
+		return nil, fmt.Errorf("the EdgeNode %s was deleted while the node joined", asked.name)
 	}
-	return node, checkNode(node, token)
+	return node, checkNode(node, token, node.UID == asked.made)
 }
 
 // tellRefused tells the administrator what the caller is not told.
-func (h *Handler) tellRefused(err error, id, name, remote string) {
-	var refused *refusal
-	if !errors.As(err, &refused) {
+func (h *JoinHandler) tellRefused(err error, asked *joining) {
+	refused := refusalOf(err)
+	reason, ok := eventReasons[refused.result]
+	if !ok {
 		return
 	}
-	h.Log.Info("Join refused", "reason", refused.reason, "detail", refused.detail,
-		"node", name, "token", id, "remoteAddress", remote)
-	h.tell(h.regarding(refused.reason, id, name), corev1.EventTypeWarning, refused.reason,
-		"Join as %s from %s refused: %s", name, remote, refused.detail)
-}
-
-func (h *Handler) tell(regarding runtime.Object, eventType, reason, note string, args ...any) {
-	h.Recorder.Eventf(regarding, nil, eventType, reason, actionJoin, note, args...)
-}
-
-// regarding is the object that an administrator would describe to find the refusal.
-// A token that does not exist is reported on the namespace, so that made-up IDs fold
-// into one series of events.
-func (h *Handler) regarding(reason, id, name string) runtime.Object {
-	switch reason {
-	case ReasonNodeExists, ReasonNodeRevoked, ReasonNodeBeingDeleted:
-		return nodeReference(name)
-	case ReasonTokenUnknown, ReasonTokenUsed:
-		return &corev1.ObjectReference{APIVersion: "v1", Kind: "Namespace", Namespace: h.Namespace, Name: h.Namespace}
-	}
-	return &corev1.ObjectReference{APIVersion: "v1", Kind: "Secret", Namespace: h.Namespace, Name: secretName(id)}
-}
-
-func nodeReference(name string) *corev1.ObjectReference {
-	return &corev1.ObjectReference{APIVersion: syncv1alpha1.GroupVersion.String(), Kind: "EdgeNode", Name: name}
+	h.Log.Info("Join refused", "reason", reason, "detail", refused.detail,
+		"node", asked.name, "token", asked.id, "remoteAddress", asked.remote)
+	h.tell(refused.about, corev1.EventTypeWarning, reason, actionJoin,
+		"Join as %s from %s refused: %s", asked.name, asked.remote, refused.detail)
 }

@@ -25,42 +25,41 @@ import (
 	"k8s.io/utils/lru"
 )
 
-const (
-	failureBurst    = 10
-	failureInterval = 10 * time.Second
-	maxAddresses    = 10_000
-)
+// maxLimited is how many keys a limiter remembers: those that it saw last.
+const maxLimited = 10_000
 
-// failureLimiter bounds failed joins by remote address: failureBurst at once, then one
-// each failureInterval. Joins that succeed cost nothing, so a large site behind one
-// address is not held up. It remembers the maxAddresses that failed last.
-type failureLimiter struct {
-	mu        sync.Mutex
-	addresses *lru.Cache // netip.Prefix to *rate.Limiter; guarded by mu
+// limiter bounds how often something may happen by a key. It may be used concurrently.
+type limiter struct {
+	interval time.Duration
+	burst    int
+
+	mu   sync.Mutex
+	keys *lru.Cache // to *rate.Limiter; guarded by mu
 }
 
-func newFailureLimiter() *failureLimiter {
-	return &failureLimiter{addresses: lru.New(maxAddresses)}
+// newLimiter allows a burst, and then one each interval.
+func newLimiter(interval time.Duration, burst int) *limiter {
+	return &limiter{interval: interval, burst: burst, keys: lru.New(maxLimited)}
 }
 
-// blocked tells whether the address has failed too often.
-func (l *failureLimiter) blocked(source netip.Prefix, now time.Time) bool {
+// exhausted tells whether take would return false. It does not make the key known.
+func (l *limiter) exhausted(key any, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, ok := l.addresses.Get(source)
-	return ok && limiter.(*rate.Limiter).TokensAt(now) < 1
+	known, ok := l.keys.Get(key)
+	return ok && known.(*rate.Limiter).TokensAt(now) < 1
 }
 
-// failed counts a failure of the address.
-func (l *failureLimiter) failed(source netip.Prefix, now time.Time) {
+// take counts one, unless the key has had too many.
+func (l *limiter) take(key any, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, ok := l.addresses.Get(source)
+	known, ok := l.keys.Get(key)
 	if !ok {
-		limiter = rate.NewLimiter(rate.Every(failureInterval), failureBurst)
-		l.addresses.Add(source, limiter)
+		known = rate.NewLimiter(rate.Every(l.interval), l.burst)
+		l.keys.Add(key, known)
 	}
-	limiter.(*rate.Limiter).AllowN(now, 1)
+	return known.(*rate.Limiter).AllowN(now, 1)
 }
 
 // sourceOf is what failures are counted by: an IPv4 address, or the /64 that one IPv6

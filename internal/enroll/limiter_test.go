@@ -23,34 +23,34 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func TestFailureLimiter(t *testing.T) {
+func TestLimiter(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	limiter := newFailureLimiter()
+	limiter := newLimiter(failureInterval, failureBurst)
 	bad, good := sourceOf("192.0.2.1:1"), sourceOf("192.0.2.2:1")
 
 	for range failureBurst {
-		g.Expect(limiter.blocked(bad, now)).To(BeFalse())
-		limiter.failed(bad, now)
+		g.Expect(limiter.exhausted(bad, now)).To(BeFalse())
+		limiter.take(bad, now)
 	}
 
-	g.Expect(limiter.blocked(bad, now)).To(BeTrue())
-	g.Expect(limiter.blocked(good, now)).To(BeFalse())
+	g.Expect(limiter.exhausted(bad, now)).To(BeTrue())
+	g.Expect(limiter.exhausted(good, now)).To(BeFalse())
 	later := now.Add(failureInterval)
-	g.Expect(limiter.blocked(bad, later)).To(BeFalse())
-	limiter.failed(bad, later)
-	g.Expect(limiter.blocked(bad, later)).To(BeTrue())
+	g.Expect(limiter.exhausted(bad, later)).To(BeFalse())
+	limiter.take(bad, later)
+	g.Expect(limiter.exhausted(bad, later)).To(BeTrue())
 }
 
-func TestFailureLimiterIsBounded(t *testing.T) {
+func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	limiter := newFailureLimiter()
-	for i := range maxAddresses + 1000 {
+	limiter := newLimiter(failureInterval, failureBurst)
+	for i := range maxLimited + 1000 {
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		limiter.failed(netip.PrefixFrom(addr, 32), now)
+		limiter.take(netip.PrefixFrom(addr, 32), now)
 	}
-	g.Expect(limiter.addresses.Len()).To(Equal(maxAddresses))
+	g.Expect(limiter.keys.Len()).To(Equal(maxLimited))
 }
 
 func TestSourceOf(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,20 +37,25 @@ const (
 
 	secretNamePrefix = "edgesync-join-"
 
-	// labelComponent lets tokens be listed without the other Secrets of the namespace.
-	labelComponent      = "app.kubernetes.io/component"
-	labelComponentValue = "join-token"
+	// labelManagedBy with the value managedBy is on the Secrets that Tokens.Create makes.
+	labelManagedBy = "app.kubernetes.io/managed-by"
+	managedBy      = "edgesync"
 )
 
-// Keys of the Secret of a join token.
+// Keys of the Secret of a join token. Who makes the token writes all but the last two.
+// Those are the manager's: what re-applies the Secret leaves them alone, so that a token
+// which is used up stays so.
 const (
 	keySecretHash = "secret-sha256" // hexadecimal SHA-256 of the secret's characters
 	keyExpires    = "expires"       // RFC 3339
-	keyUsesLeft   = "uses-left"     // decimal; absent means 1
+	keyUses       = "uses"          // decimal; absent means 1
 	keyNode       = "node"          // optional
 	keyNodePrefix = "node-prefix"   // optional
 	keyRejoin     = "rejoin"        // "true" or absent
 	keyLabels     = "labels"        // optional, a JSON object
+
+	keyUsed     = "used"      // decimal; absent means 0
+	keyLastNode = "last-node" // absent until the token is used
 )
 
 func secretName(id string) string { return secretNamePrefix + id }
@@ -59,7 +65,7 @@ func (t *Token) toSecret(namespace string) (*corev1.Secret, error) {
 	data := map[string][]byte{
 		keySecretHash: []byte(hex.EncodeToString(t.SecretHash[:])),
 		keyExpires:    []byte(t.Expires.UTC().Format(time.RFC3339)),
-		keyUsesLeft:   []byte(strconv.Itoa(t.UsesLeft)),
+		keyUses:       []byte(strconv.Itoa(t.Uses)),
 	}
 	if t.Node != "" {
 		data[keyNode] = []byte(t.Node)
@@ -81,7 +87,11 @@ func (t *Token) toSecret(namespace string) (*corev1.Secret, error) {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace,
 			Name:      secretName(t.ID),
-			Labels:    map[string]string{"app.kubernetes.io/name": "edgesync", labelComponent: labelComponentValue},
+			Labels: map[string]string{
+				"app.kubernetes.io/name":      "edgesync",
+				"app.kubernetes.io/component": "join-token",
+				labelManagedBy:                managedBy,
+			},
 		},
 		Type: SecretType,
 		Data: data,
@@ -94,12 +104,16 @@ func tokenFromSecret(secret *corev1.Secret) (*Token, error) {
 	if secret.Type != SecretType {
 		return nil, fmt.Errorf("its type is %q, not %q", secret.Type, SecretType)
 	}
+	if secret.Immutable != nil && *secret.Immutable {
+		return nil, errors.New("it is immutable, so that its uses cannot be counted")
+	}
 	text := func(key string) string { return strings.TrimSpace(string(secret.Data[key])) }
 	token := &Token{
 		ID:         strings.TrimPrefix(secret.Name, secretNamePrefix),
-		UsesLeft:   1,
 		Node:       text(keyNode),
 		NodePrefix: text(keyNodePrefix),
+		LastNode:   text(keyLastNode),
+		Unmanaged:  secret.Labels[labelManagedBy] != managedBy,
 	}
 	hash, err := hex.DecodeString(text(keySecretHash))
 	if err != nil || len(hash) != sha256.Size {
@@ -109,10 +123,11 @@ func tokenFromSecret(secret *corev1.Secret) (*Token, error) {
 	if token.Expires, err = time.Parse(time.RFC3339, text(keyExpires)); err != nil {
 		return nil, fmt.Errorf("%s is not a time as RFC 3339 writes it", keyExpires)
 	}
-	if uses := text(keyUsesLeft); uses != "" {
-		if token.UsesLeft, err = strconv.Atoi(uses); err != nil {
-			return nil, fmt.Errorf("%s is not a number", keyUsesLeft)
-		}
+	if token.Uses, err = number(text(keyUses), 1); err != nil {
+		return nil, fmt.Errorf("%s is not a number", keyUses)
+	}
+	if token.Used, err = number(text(keyUsed), 0); err != nil {
+		return nil, fmt.Errorf("%s is not a number", keyUsed)
 	}
 	if rejoin := text(keyRejoin); rejoin != "" {
 		if token.Rejoin, err = strconv.ParseBool(rejoin); err != nil {
@@ -125,4 +140,11 @@ func tokenFromSecret(secret *corev1.Secret) (*Token, error) {
 		}
 	}
 	return token, token.Validate()
+}
+
+func number(text string, absent int) (int, error) {
+	if text == "" {
+		return absent, nil
+	}
+	return strconv.Atoi(text)
 }

@@ -29,6 +29,7 @@ import (
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki"
 )
@@ -49,18 +50,49 @@ type Token struct {
 	SecretHash [sha256.Size]byte
 	// Expires is when the token stops to work.
 	Expires time.Time
-	// UsesLeft is how many nodes may still join with it.
-	UsesLeft int
+	// Uses is how many nodes may join with it, Used how many have, and LastNode the one
+	// that did last.
+	Uses     int
+	Used     int
+	LastNode string
 	// Node, if set, is the only name that may join. It also allows to join an EdgeNode
-	// that exists already but has never connected; other tokens only make new ones.
+	// that somebody has prepared, and no machine has joined yet; other tokens only make
+	// new ones.
 	Node string
 	// NodePrefix, if set, is how the name must begin.
 	NodePrefix string
-	// Rejoin allows Node to join although it has connected before.
+	// Rejoin allows Node to join although it has joined before.
 	Rejoin bool
 	// Labels are those of an EdgeNode that the token makes. They come from the
-	// administrator alone, since they decide what a node is sent.
+	// administrator alone, since they decide what a node is sent, and so may be any but
+	// those that are for the node to say (syncv1alpha1.SelfLabelPrefix). Those of
+	// Kubernetes are among them: topology.kubernetes.io/region is for an administrator
+	// to set on an EdgeNode as it is on a Node.
 	Labels map[string]string
+	// Unmanaged tells that Tokens.Create did not make its Secret, so that somebody else,
+	// such as a GitOps tool, may make it again once it is gone.
+	Unmanaged bool
+}
+
+// TokenState tells whether a token can be used.
+type TokenState string
+
+// The states of a token. One that has both been used up and expired is TokenExpired.
+const (
+	TokenValid   TokenState = "valid"
+	TokenUsed    TokenState = "used"
+	TokenExpired TokenState = "expired"
+)
+
+// State tells whether the token can be used at that time.
+func (t *Token) State(now time.Time) TokenState {
+	switch {
+	case !now.Before(t.Expires):
+		return TokenExpired
+	case t.Used >= t.Uses:
+		return TokenUsed
+	}
+	return TokenValid
 }
 
 // NewToken completes a template with a random ID and secret. It returns the token
@@ -87,8 +119,10 @@ func (t *Token) Validate() error {
 	switch {
 	case !joinapi.ValidTokenID(t.ID):
 		return fmt.Errorf("the token ID %q is not 8 to 10 characters of a-z and 0-9", t.ID)
-	case t.UsesLeft < 1:
+	case t.Uses < 1:
 		return errors.New("the number of uses must be at least 1")
+	case t.Used < 0:
+		return errors.New("the number of machines that have used it is negative")
 	case t.Expires.IsZero():
 		return errors.New("the token must expire")
 	case t.Node != "" && t.NodePrefix != "":
@@ -105,6 +139,15 @@ func (t *Token) Validate() error {
 		// A prefix may end in what no name ends in, such as "edge-".
 		if err := pki.ValidateNodeName(t.NodePrefix + "0"); err != nil {
 			return fmt.Errorf("node name prefix %q: no node name begins with it", t.NodePrefix)
+		}
+	}
+	return t.validateLabels()
+}
+
+func (t *Token) validateLabels() error {
+	for key := range t.Labels {
+		if strings.HasPrefix(key, syncv1alpha1.SelfLabelPrefix) {
+			return fmt.Errorf("the label %s: what begins with %s is for the node to say of itself", key, syncv1alpha1.SelfLabelPrefix)
 		}
 	}
 	return metav1validation.ValidateLabels(t.Labels, field.NewPath("labels")).ToAggregate()

@@ -30,7 +30,7 @@ import (
 )
 
 func template(change func(*Token)) Token {
-	token := Token{Expires: now.Add(time.Hour), UsesLeft: 1}
+	token := Token{Expires: now.Add(time.Hour), Uses: 1}
 	change(&token)
 	return token
 }
@@ -65,8 +65,10 @@ func TestValidateToken(t *testing.T) {
 		"prefix":               {func(t *Token) { t.NodePrefix = "edge-" }, ""},
 		"rejoin":               {func(t *Token) { t.Node, t.Rejoin = "edge-1", true }, ""},
 		"labels":               {func(t *Token) { t.Labels = map[string]string{"region": "eu", "example.com/x": ""} }, ""},
-		"no uses":              {func(t *Token) { t.UsesLeft = 0 }, "at least 1"},
-		"negative uses":        {func(t *Token) { t.UsesLeft = -1 }, "at least 1"},
+		"label of Kubernetes":  {func(t *Token) { t.Labels = map[string]string{"topology.kubernetes.io/region": "eu"} }, ""},
+		"label of the node":    {func(t *Token) { t.Labels = map[string]string{"self.sync.edgesync.io/os": "linux"} }, "for the node to say"},
+		"no uses":              {func(t *Token) { t.Uses = 0 }, "at least 1"},
+		"negative uses":        {func(t *Token) { t.Uses = -1 }, "at least 1"},
 		"no expiry":            {func(t *Token) { t.Expires = time.Time{} }, "must expire"},
 		"two bindings":         {func(t *Token) { t.Node, t.NodePrefix = "edge-1", "edge-" }, "exclude"},
 		"rejoin of any":        {func(t *Token) { t.Rejoin = true }, "bound to a node name"},
@@ -97,7 +99,7 @@ func TestTokenSurvivesItsSecret(t *testing.T) {
 	g := NewWithT(t)
 	for _, change := range []func(*Token){
 		func(*Token) {},
-		func(t *Token) { t.UsesLeft = 12; t.NodePrefix = "edge-"; t.Labels = map[string]string{"region": "eu"} },
+		func(t *Token) { t.Uses = 12; t.NodePrefix = "edge-"; t.Labels = map[string]string{"region": "eu"} },
 		func(t *Token) { t.Node = "edge-1"; t.Rejoin = true },
 	} {
 		token, text, err := NewToken(template(change))
@@ -133,7 +135,7 @@ func TestTokenWrittenByHand(t *testing.T) {
 	token, err := tokenFromSecret(byHand(map[string]string{"node": "edge-1\n", "rejoin": "true\n", "labels": `{"region": "eu"}`}))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(token.ID).To(Equal("abcd1234"))
-	g.Expect(token.UsesLeft).To(Equal(1))
+	g.Expect(token.Uses).To(Equal(1))
 	g.Expect(token.Node).To(Equal("edge-1"))
 	g.Expect(token.Rejoin).To(BeTrue())
 	g.Expect(token.Expires.UTC()).To(Equal(time.Date(2026, 3, 1, 23, 0, 0, 0, time.UTC)))
@@ -146,9 +148,12 @@ func TestTokenWrittenByHand(t *testing.T) {
 		"no hexadecimal": {"secret-sha256": strings.Repeat("zz", sha256.Size)},
 		"no expiry":      {"expires": ""},
 		"expiry":         {"expires": "tomorrow"},
-		"uses":           {"uses-left": "many"},
-		"huge uses":      {"uses-left": "99999999999999999999"},
-		"no uses":        {"uses-left": "0"},
+		"uses":           {"uses": "many"},
+		"huge uses":      {"uses": "99999999999999999999"},
+		"no uses":        {"uses": "0"},
+		"used":           {"used": "some"},
+		"negative used":  {"used": "-1"},
+		"self label":     {"labels": `{"self.sync.edgesync.io/os": "linux"}`},
 		"rejoin":         {"rejoin": "perhaps", "node": "edge-1"},
 		"rejoin of any":  {"rejoin": "true"},
 		"labels":         {"labels": `["region"]`},
@@ -178,14 +183,14 @@ func FuzzTokenFromSecret(f *testing.F) {
 	f.Add("abcd1234", strings.Repeat("ab", 32), "2026-03-02T00:00:00Z", "1", "edge-1", "", "true", `{"a":"b"}`)
 	f.Add("abcd1234", strings.Repeat("ab", 99), "x", "-1", "", "p", "1", `{`)
 	f.Fuzz(func(t *testing.T, id, hash, expires, uses, node, prefix, rejoin, labels string) {
-		secret := byHand(map[string]string{"secret-sha256": hash, "expires": expires, "uses-left": uses,
+		secret := byHand(map[string]string{"secret-sha256": hash, "expires": expires, "uses": uses,
 			"node": node, "node-prefix": prefix, "rejoin": rejoin, "labels": labels})
 		secret.Name = secretNamePrefix + id
 		token, err := tokenFromSecret(secret)
 		if err != nil {
 			return
 		}
-		if token.UsesLeft < 1 || token.Expires.IsZero() || (token.Rejoin && token.Node == "") || !joinapi.ValidTokenID(token.ID) {
+		if token.Uses < 1 || token.Expires.IsZero() || (token.Rejoin && token.Node == "") || !joinapi.ValidTokenID(token.ID) {
 			t.Fatalf("accepted %+v", token)
 		}
 	})

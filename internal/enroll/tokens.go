@@ -50,7 +50,7 @@ func (t Tokens) Create(ctx context.Context, token *Token) error {
 	return nil
 }
 
-// List returns the tokens that can be read, ordered by ID, expired ones included. The
+// List returns the tokens that can be read, ordered by ID, in whatever state. The
 // error joins one for each Secret that is not a valid token.
 func (t Tokens) List(ctx context.Context) ([]*Token, error) {
 	secrets := &corev1.SecretList{}
@@ -79,7 +79,7 @@ func (t Tokens) Revoke(ctx context.Context, id string) error {
 	}
 	secret, err := t.get(ctx, id)
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("there is no join token %s in namespace %s: it was used up or revoked, or is in another namespace", id, t.Namespace)
+		return fmt.Errorf("there is no join token %s in namespace %s: it was revoked, or is in another namespace", id, t.Namespace)
 	}
 	if err != nil {
 		return err
@@ -102,17 +102,12 @@ func (t Tokens) get(ctx context.Context, id string) (*corev1.Secret, error) {
 	return secret, nil
 }
 
-// take uses the token up once, provided that its Secret is still as the caller read
-// it. Of several callers that read the same one, one succeeds; the others get an error
-// that apierrors.IsConflict or IsNotFound applies to. The last use deletes the Secret.
-func (t Tokens) take(ctx context.Context, secret *corev1.Secret, token *Token) error {
-	if token.UsesLeft == 1 {
-		return t.Client.Delete(ctx, secret, client.Preconditions{
-			UID:             &secret.UID,
-			ResourceVersion: &secret.ResourceVersion,
-		})
-	}
+// take counts a use of the token by the node, provided that its Secret is still as the
+// caller read it. Of several callers that read the same one, one succeeds; the others
+// get an error that apierrors.IsConflict or IsNotFound applies to.
+func (t Tokens) take(ctx context.Context, secret *corev1.Secret, token *Token, node string) error {
 	next := secret.DeepCopy()
-	next.Data[keyUsesLeft] = []byte(strconv.Itoa(token.UsesLeft - 1))
+	next.Data[keyUsed] = []byte(strconv.Itoa(token.Used + 1))
+	next.Data[keyLastNode] = []byte(node)
 	return t.Client.Update(ctx, next) // carries the resourceVersion
 }

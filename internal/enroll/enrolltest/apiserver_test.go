@@ -143,8 +143,8 @@ func grantManagerRole(ctx context.Context, user string) {
 func newHandler(ctx context.Context) http.Handler {
 	ca, err := castore.Ensure(ctx, manager, namespace, time.Now())
 	Expect(err).NotTo(HaveOccurred())
-	return enroll.NewHandler(enroll.Config{
-		CA: ca, NodeLifetime: time.Hour, Client: manager, Namespace: namespace,
+	return enroll.NewJoinHandler(enroll.Config{
+		CA: pki.NewAuthority(ca), NodeLifetime: time.Hour, RenewalGrace: time.Hour, Client: manager, Namespace: namespace,
 		Recorder: recorder, Log: GinkgoLogr, Now: time.Now,
 	})
 }
@@ -207,7 +207,9 @@ var _ = Describe("A real API server", func() {
 	}, SpecTimeout(deadline))
 
 	It("lets a node join, with no more rights than the manager's role grants", func(ctx SpecContext) {
-		token := newToken(ctx, enroll.Token{UsesLeft: 1, Labels: map[string]string{"region": "eu"}})
+		token := newToken(ctx, enroll.Token{Uses: 1, Labels: map[string]string{"region": "eu"}})
+		id, _, err := joinapi.ParseToken(token)
+		Expect(err).NotTo(HaveOccurred())
 		handler := newHandler(ctx)
 
 		answer := join(ctx, handler, token, "edge-1")
@@ -217,12 +219,12 @@ var _ = Describe("A real API server", func() {
 		Expect(admin.Get(ctx, client.ObjectKey{Name: "edge-1"}, node)).To(Succeed())
 		Expect(node.Labels).To(HaveKeyWithValue("region", "eu"))
 		Expect(join(ctx, handler, token, "edge-2").Code).To(Equal(http.StatusUnauthorized))
-		Eventually(reasons).WithContext(ctx).WithArguments("default", "EdgeNode", "edge-1").Should(ContainElement(enroll.ReasonJoined))
-		Eventually(reasons).WithContext(ctx).WithArguments(namespace, "Namespace", namespace).Should(ContainElement(enroll.ReasonTokenUsed))
+		Eventually(reasons).WithContext(ctx).WithArguments("default", "EdgeNode", "edge-1").Should(ContainElement(syncv1alpha1.ReasonJoined))
+		Eventually(reasons).WithContext(ctx).WithArguments(namespace, "Secret", "edgesync-join-"+id).Should(ContainElement(enroll.ReasonTokenUsed))
 	}, SpecTimeout(deadline))
 
 	It("reports a wrong secret on the token", func(ctx SpecContext) {
-		token := newToken(ctx, enroll.Token{UsesLeft: 1})
+		token := newToken(ctx, enroll.Token{Uses: 1})
 		id, secret, err := joinapi.ParseToken(token)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(join(ctx, newHandler(ctx), joinapi.FormatToken(id, secret+"x"), "edge-9").Code).To(Equal(http.StatusUnauthorized))
@@ -232,7 +234,7 @@ var _ = Describe("A real API server", func() {
 	It("lets a token in as often as it has uses, through several replicas at once", func(ctx SpecContext) {
 		const machines = 12
 		for _, uses := range []int{1, 5} {
-			token := newToken(ctx, enroll.Token{UsesLeft: uses})
+			token := newToken(ctx, enroll.Token{Uses: uses})
 			replicas := []http.Handler{newHandler(ctx), newHandler(ctx), newHandler(ctx)}
 			codes := make(chan int)
 			for i := range machines {
@@ -251,7 +253,7 @@ var _ = Describe("A real API server", func() {
 
 	It("lists tokens by their type and revokes them", func(ctx SpecContext) {
 		tokens := enroll.Tokens{Client: admin, Namespace: namespace}
-		token := newToken(ctx, enroll.Token{UsesLeft: 1, Node: "edge-7"})
+		token := newToken(ctx, enroll.Token{Uses: 1, Node: "edge-7"})
 		id, _, err := joinapi.ParseToken(token)
 		Expect(err).NotTo(HaveOccurred())
 		listed := func() []string {

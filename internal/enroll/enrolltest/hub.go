@@ -14,8 +14,8 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package enrolltest serves joins to tests: the real handler and TLS on a real
-// listener, before a fake API server.
+// Package enrolltest serves joins and renewals to tests: the real handlers and TLS on a
+// real listener, before a fake API server.
 package enrolltest
 
 import (
@@ -43,7 +43,7 @@ import (
 
 const namespace = "edgesync-system"
 
-// Hub lets nodes join, and does nothing else.
+// Hub lets nodes join and renew their certificates, and does nothing else.
 type Hub struct {
 	// URL is its address.
 	URL string
@@ -64,17 +64,21 @@ func NewHub(t testing.TB) *Hub {
 	var err error
 	h.CA, err = castore.Ensure(t.Context(), h.client, namespace, time.Now())
 	must(t, err)
-	certificate, err := pki.NewServingCertificate(pki.NewAuthority(h.CA), []string{"127.0.0.1"}, pki.ServerLifetime, time.Now)
+	authority := pki.NewAuthority(h.CA)
+	certificate, err := pki.NewServingCertificate(authority, []string{"127.0.0.1"}, pki.ServerLifetime, time.Now)
 	must(t, err)
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", pki.ServerTLSConfig(certificate))
 	must(t, err)
 	h.URL = "https://" + listener.Addr().String()
 
-	mux := http.NewServeMux()
-	mux.Handle(joinapi.Path, enroll.NewHandler(enroll.Config{
-		CA: h.CA, NodeLifetime: pki.NodeLifetime, Client: h.client, Namespace: namespace,
+	config := enroll.Config{
+		CA: authority, NodeLifetime: pki.NodeLifetime, RenewalGrace: pki.NodeLifetime,
+		Client: h.client, Namespace: namespace,
 		Recorder: &events.FakeRecorder{}, Log: logr.Discard(), Now: time.Now,
-	}))
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST "+joinapi.Path, enroll.NewJoinHandler(config))
+	mux.Handle("POST "+joinapi.RenewPath, enroll.NewRenewHandler(config))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }() // returns ErrServerClosed
 	t.Cleanup(func() { _ = server.Close() })
@@ -83,7 +87,7 @@ func NewHub(t testing.TB) *Hub {
 
 // newClient is a client of an API server that is fake but for the uids that it gives.
 func newClient(s *runtime.Scheme) client.Client {
-	return fake.NewClientBuilder().WithScheme(s).WithInterceptorFuncs(interceptor.Funcs{
+	return fake.NewClientBuilder().WithScheme(s).WithStatusSubresource(&syncv1alpha1.EdgeNode{}).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			obj.SetUID(uuid.NewUUID())
 			return c.Create(ctx, obj, opts...)
