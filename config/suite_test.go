@@ -100,11 +100,11 @@ func newClient(cfg *rest.Config) (client.Client, error) {
 	return client.New(cfg, client.Options{Scheme: scheme})
 }
 
-// clientFor acts as the user, with no more rights than the user has.
-func clientFor(t *testing.T, user string) client.Client {
+// clientFor acts as the user, with no more rights than the user and the groups have.
+func clientFor(t *testing.T, user string, groups ...string) client.Client {
 	t.Helper()
 	cfg := rest.CopyConfig(cluster.plane.RESTConfig())
-	cfg.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
 	c, err := newClient(cfg)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return c
