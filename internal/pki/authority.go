@@ -51,4 +51,4 @@ func (a *Authority) IssueNode(node Node, public crypto.PublicKey, lifetime time.
 func (a *Authority) Anchors() []*x509.Certificate { return a.Trust().Anchors() }
 
 // AnchorsPEM are the Anchors as PEM.
-func (a *Authority) AnchorsPEM() []byte { return encodeCertificates(a.Anchors()) }
+func (a *Authority) AnchorsPEM() []byte { return EncodeCertificates(a.Anchors()) }

@@ -81,8 +81,21 @@ func NewCA(now time.Time) (*CA, error) {
 
 // ParseCA loads a CA from PEM. The first certificate is the signer and the anchor
 // that agents pin; whatever follows it is ignored. It returns an error that says what
-// is wrong if the pair cannot sign certificates for nodes and for the hub now.
+// is wrong if the pair cannot sign certificates for nodes and for the hub now. No error
+// shows anything of the key.
 func ParseCA(certPEM, keyPEM []byte, now time.Time) (*CA, error) {
+	ca, err := parseCA(certPEM, keyPEM)
+	if err != nil {
+		return nil, err
+	}
+	if err := ca.ValidAt(now); err != nil {
+		return nil, err
+	}
+	return ca, nil
+}
+
+// parseCA is ParseCA without regard to the time.
+func parseCA(certPEM, keyPEM []byte) (*CA, error) {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return nil, fmt.Errorf("certificate and key: %w", err)
@@ -92,7 +105,7 @@ func ParseCA(certPEM, keyPEM []byte, now time.Time) (*CA, error) {
 		return nil, fmt.Errorf("a %T cannot sign", pair.PrivateKey)
 	}
 	ca := &CA{cert: pair.Leaf, key: key}
-	if err := ca.check(now); err != nil {
+	if err := ca.check(); err != nil {
 		return nil, fmt.Errorf("certificate %q: %w", ca.cert.Subject, err)
 	}
 	return ca, nil
@@ -113,8 +126,19 @@ func (c *CA) Hash() string { return HashOf(c.cert) }
 // Pool trusts this CA alone.
 func (c *CA) Pool() *x509.CertPool { return poolOf(c.cert) }
 
-// check tells whether certificates signed by c will be accepted.
-func (c *CA) check(now time.Time) error {
+// ValidAt is an error if c is not valid yet, or has expired.
+func (c *CA) ValidAt(now time.Time) error {
+	switch {
+	case now.Before(c.cert.NotBefore):
+		return fmt.Errorf("certificate %q: it is not valid before %s", c.cert.Subject, c.cert.NotBefore.Format(time.RFC3339))
+	case now.After(c.cert.NotAfter):
+		return fmt.Errorf("certificate %q: it expired at %s", c.cert.Subject, c.cert.NotAfter.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// check tells whether certificates signed by c will be accepted while it is valid.
+func (c *CA) check() error {
 	switch cert := c.cert; {
 	case !cert.BasicConstraintsValid || !cert.IsCA:
 		return errors.New("it is not a CA certificate (basic constraints lack CA:TRUE)")
@@ -122,10 +146,6 @@ func (c *CA) check(now time.Time) error {
 		return errors.New("its key usage does not allow signing certificates")
 	case !allowsUsage(cert, x509.ExtKeyUsageClientAuth) || !allowsUsage(cert, x509.ExtKeyUsageServerAuth):
 		return errors.New("its extended key usage must allow both client and server authentication, or be absent")
-	case now.Before(cert.NotBefore):
-		return fmt.Errorf("it is not valid before %s", cert.NotBefore.Format(time.RFC3339))
-	case now.After(cert.NotAfter):
-		return fmt.Errorf("it expired at %s", cert.NotAfter.Format(time.RFC3339))
 	}
 	if key, ok := c.key.Public().(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
 		return fmt.Errorf("its RSA key has %d bits; at least %d are needed", key.N.BitLen(), minRSABits)
@@ -176,7 +196,8 @@ func EncodeCertificate(cert *x509.Certificate) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: cert.Raw})
 }
 
-func encodeCertificates(certs []*x509.Certificate) []byte {
+// EncodeCertificates are the certificates as PEM, one after the other.
+func EncodeCertificates(certs []*x509.Certificate) []byte {
 	var bundle []byte
 	for _, cert := range certs {
 		bundle = append(bundle, EncodeCertificate(cert)...)

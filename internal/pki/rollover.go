@@ -43,12 +43,12 @@ func (e *StrandedError) Unwrap() error { return e.Reason }
 // Succeed is the trust in next after t. The CA of t is trusted further, and signs a
 // cross certificate for next; after that its key is not needed. A next that has the
 // key and the name of the CA of t merely renews its certificate. hosts are what the hub
-// goes by.
+// goes by, for the name constraints that a CA may have; they may be left out.
 //
 // If nodes that can verify the hub now could not do so any longer, the error is a
 // *StrandedError, and the trust beside it is the best there is for all others.
 func (t Trust) Succeed(next *CA, hosts []string, now time.Time) (Trust, error) {
-	leaf, err := next.IssueServer(hosts, time.Hour, now)
+	leaf, err := next.issueServer(hosts, time.Hour, now)
 	if err != nil {
 		return Trust{}, err
 	}
@@ -56,7 +56,7 @@ func (t Trust) Succeed(next *CA, hosts []string, now time.Time) (Trust, error) {
 	if !sameCA(t.CA.cert, next.cert) {
 		isNext := func(cert *x509.Certificate) bool { return sameCA(cert, next.cert) }
 		result.Earlier = slices.DeleteFunc(t.Anchors(), isNext)
-		if result.Cross, err = t.crossSign(next.cert, now); err != nil {
+		if result.Cross, err = t.crossSign(next.cert); err != nil {
 			return Trust{}, err
 		}
 	}
@@ -72,8 +72,8 @@ func (t Trust) Succeed(next *CA, hosts []string, now time.Time) (Trust, error) {
 }
 
 // crossSign are the cross certificates of t, and one more for next.
-func (t Trust) crossSign(next *x509.Certificate, now time.Time) ([]*x509.Certificate, error) {
-	cross, err := t.CA.crossSign(next, now)
+func (t Trust) crossSign(next *x509.Certificate) ([]*x509.Certificate, error) {
+	cross, err := t.CA.crossSign(next)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (t Trust) crossSign(next *x509.Certificate, now time.Time) ([]*x509.Certifi
 }
 
 // crossSign signs a certificate with the subject and the key of another CA.
-func (c *CA) crossSign(other *x509.Certificate, now time.Time) (*x509.Certificate, error) {
+func (c *CA) crossSign(other *x509.Certificate) (*x509.Certificate, error) {
 	cross, err := create(&x509.Certificate{
 		RawSubject:   other.RawSubject,
 		SubjectKeyId: other.SubjectKeyId,
@@ -106,7 +106,7 @@ func (c *CA) crossSign(other *x509.Certificate, now time.Time) (*x509.Certificat
 // loss is a *StrandedError if some can verify the hub with t, but not with next, under
 // whose CA the leaf is.
 func (t Trust) loss(next Trust, leaf *x509.Certificate, hosts []string, now time.Time) error {
-	current, err := t.CA.IssueServer(hosts, time.Hour, now)
+	current, err := t.CA.issueServer(hosts, time.Hour, now)
 	if err != nil {
 		return nil // nobody can verify what cannot be signed
 	}

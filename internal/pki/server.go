@@ -40,6 +40,13 @@ const ServerLifetime = 90 * 24 * time.Hour
 // a DNS name (a leading "*." is allowed) or an IP address. The chain ends with the CA
 // itself, which TLS does not need, so that a joining agent can check its pin.
 func (c *CA) IssueServer(hosts []string, lifetime time.Duration, now time.Time) (*tls.Certificate, error) {
+	if len(hosts) == 0 {
+		return nil, errors.New("a server certificate needs at least one DNS name or IP address")
+	}
+	return c.issueServer(hosts, lifetime, now)
+}
+
+func (c *CA) issueServer(hosts []string, lifetime time.Duration, now time.Time) (*tls.Certificate, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "edgesync-hub"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -66,9 +73,6 @@ func (c *CA) IssueServer(hosts []string, lifetime time.Duration, now time.Time) 
 }
 
 func addHosts(template *x509.Certificate, hosts []string) error {
-	if len(hosts) == 0 {
-		return errors.New("a server certificate needs at least one DNS name or IP address")
-	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)

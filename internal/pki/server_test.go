@@ -103,14 +103,14 @@ func (c *manualClock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// handshake connects a client to a server and returns the names that the server has
-// verified, or the error of whichever side refused.
-func handshake(t *testing.T, server, client *tls.Config) ([]*x509.Certificate, error) {
+// handshake connects a client to a server and returns what the server knows of the
+// client, or the errors of both sides.
+func handshake(t testing.TB, server, client *tls.Config) (*tls.ConnectionState, error) {
 	t.Helper()
 	near, far := net.Pipe()
 	type result struct {
-		peer []*x509.Certificate
-		err  error
+		state tls.ConnectionState
+		err   error
 	}
 	done := make(chan result)
 	go func() {
@@ -121,65 +121,12 @@ func handshake(t *testing.T, server, client *tls.Config) ([]*x509.Certificate, e
 		if err == nil {
 			_, err = conn.Write([]byte("x"))
 		}
-		done <- result{conn.ConnectionState().PeerCertificates, err}
+		done <- result{conn.ConnectionState(), err}
 	}()
 	conn := tls.Client(near, client)
 	// In TLS 1.3 a client learns only by reading that it was refused.
 	_, clientErr := io.ReadFull(conn, make([]byte, 1))
 	near.Close()
 	serverSide := <-done
-	return serverSide.peer, errors.Join(serverSide.err, clientErr)
-}
-
-func TestServerTLSConfig(t *testing.T) {
-	t.Parallel()
-	g := NewWithT(t)
-	clock := func() time.Time { return now }
-	ca, evil := newCA(t), newCA(t)
-	serving, err := NewServingCertificate(NewAuthority(ca), []string{"hub"}, time.Hour, clock)
-	g.Expect(err).NotTo(HaveOccurred())
-	server := ServerTLSConfig(serving)
-	node := func(ca *CA, lifetime time.Duration, at time.Time) tls.Certificate {
-		key := newKey(t)
-		cert, err := ca.IssueNode(nodeNamed("edge-1"), key.Public(), lifetime, at)
-		g.Expect(err).NotTo(HaveOccurred())
-		return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
-	}
-	hub, err := ca.IssueServer([]string{"hub"}, time.Hour, now)
-	g.Expect(err).NotTo(HaveOccurred())
-
-	tests := map[string]struct {
-		present []tls.Certificate
-		maximum uint16
-		refused bool
-		peers   int
-	}{
-		"no certificate":            {},
-		"node":                      {present: []tls.Certificate{node(ca, time.Hour, now)}, peers: 1},
-		"node of another CA":        {present: []tls.Certificate{node(evil, time.Hour, now)}, refused: true},
-		"expired":                   {present: []tls.Certificate{node(ca, time.Hour, now.Add(-3*time.Hour))}, refused: true},
-		"the hub's own as a node's": {present: []tls.Certificate{*hub}, refused: true},
-		"TLS 1.2":                   {maximum: tls.VersionTLS12, refused: true},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			g := NewWithT(t)
-			client := &tls.Config{RootCAs: ca.Pool(), ServerName: "hub", Time: clock, MaxVersion: test.maximum,
-				// Unlike Certificates, this presents the certificate whatever CA the server asks for.
-				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-					if len(test.present) == 0 {
-						return &tls.Certificate{}, nil
-					}
-					return &test.present[0], nil
-				}}
-			peers, err := handshake(t, server, client)
-			if test.refused {
-				g.Expect(err).To(HaveOccurred())
-				return
-			}
-			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(peers).To(HaveLen(test.peers))
-		})
-	}
+	return &serverSide.state, errors.Join(serverSide.err, clientErr)
 }

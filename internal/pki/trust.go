@@ -19,6 +19,9 @@ package pki
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -39,6 +42,45 @@ type Trust struct {
 	// signed by one before it. With them, who trusts an earlier CA can verify what CA
 	// signs.
 	Cross []*x509.Certificate
+}
+
+// ParseTrust loads a Trust from PEM, with no regard to the time: what has expired is
+// still there. earlierPEM and crossPEM may be empty.
+func ParseTrust(certPEM, keyPEM, earlierPEM, crossPEM []byte) (Trust, error) {
+	ca, err := parseCA(certPEM, keyPEM)
+	if err != nil {
+		return Trust{}, err
+	}
+	earlier, err := parseCACertificates(earlierPEM, MaxAnchors-1)
+	if err != nil {
+		return Trust{}, fmt.Errorf("the earlier CAs: %w", err)
+	}
+	cross, err := parseCACertificates(crossPEM, MaxAnchors*(MaxAnchors-1))
+	if err != nil {
+		return Trust{}, fmt.Errorf("the cross certificates: %w", err)
+	}
+	return Trust{CA: ca, Earlier: earlier, Cross: cross}, nil
+}
+
+func parseCACertificates(bundle []byte, most int) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for len(bytes.TrimSpace(bundle)) > 0 {
+		block, rest := pem.Decode(bundle)
+		if block == nil || block.Type != pemCertificate {
+			return nil, errors.New("not a list of PEM certificates")
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		switch {
+		case err != nil:
+			return nil, err
+		case !cert.BasicConstraintsValid || !cert.IsCA:
+			return nil, fmt.Errorf("certificate %q is not that of a CA", cert.Subject)
+		case len(certs) == most:
+			return nil, fmt.Errorf("more than %d certificates", most)
+		}
+		certs, bundle = append(certs, cert), rest
+	}
+	return certs, nil
 }
 
 // Anchors are the CA certificates to trust, the one that signs first.

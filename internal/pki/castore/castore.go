@@ -14,93 +14,194 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package castore keeps the certificate authority in a Secret of the cluster.
+// Package castore keeps the certificate authority in two Secrets of the cluster. One
+// holds the CA that is to sign, and may be replaced at any time, by anybody who may. The
+// other is the manager's own: the CA that does sign, and what nodes that know only an
+// earlier one need.
 package castore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
-// SecretName is the name of the Secret, of type kubernetes.io/tls, that holds the CA.
-// A user who brings a CA makes this Secret before the manager starts. Losing it
-// strands every node that has joined, so it belongs in the backup.
-const SecretName = "edgesync-ca"
+const (
+	// SecretName is the name of the Secret, of type kubernetes.io/tls, that holds the CA
+	// that is to sign. The manager makes it if there is none when it first starts.
+	SecretName = "edgesync-ca"
 
-// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,verbs=get;create
+	// StateName is the name of the Secret that holds the CA in use, the earlier CAs
+	// that are still trusted, and cross certificates. Nobody but the manager and its
+	// commands writes it. Losing both Secrets strands every node that has joined, so
+	// they belong in the backup.
+	StateName = "edgesync-ca-state"
 
-// Ensure loads the CA from its Secret, and makes both if there is none. When several
-// callers find none at the same time, all of them return the CA of the one whose
-// Create came first. A Secret that exists is used as it is and never written.
-//
-// It needs the rights to get and create Secrets in the namespace. The client should
-// read from the API server and not from a cache.
-func Ensure(ctx context.Context, c client.Client, namespace string, now time.Time) (*pki.CA, error) {
-	ca, err := Load(ctx, c, namespace, now)
-	if !apierrors.IsNotFound(err) {
-		return ca, err
-	}
-	ca, err = pki.NewCA(now)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := newSecret(ca, namespace)
-	if err != nil {
-		return nil, err
-	}
-	err = c.Create(ctx, secret)
-	if apierrors.IsAlreadyExists(err) {
-		return Load(ctx, c, namespace, now)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("create the CA Secret %s/%s: %w", namespace, SecretName, err)
-	}
-	return ca, nil
+	// AcceptStranding is an annotation of the Secret SecretName. Its value is the hash of the
+	// CA in that Secret, to which the manager then changes even if nodes are stranded.
+	AcceptStranding = "sync.edgesync.io/accept-stranding"
+
+	// attempts bounds how often a step is tried that another writer got in the way of.
+	attempts = 10
+)
+
+// +kubebuilder:rbac:groups="",namespace=system,resources=secrets,verbs=get;create;update
+
+// Store keeps the CA in its Secrets. It is not for concurrent use.
+type Store struct {
+	// Client reads from the API server and not from a cache. It gets, creates and
+	// updates Secrets in Namespace.
+	Client    client.Client
+	Namespace string
+	// Hosts are what the hub goes by: a CA that may not vouch for them is not taken.
+	Hosts []string
+	// Now is the clock.
+	Now func() time.Time
+
+	// known is what Load has returned last, in case that the Secrets are deleted.
+	known *pki.Trust
 }
 
-// Load loads the CA from its Secret; apierrors.IsNotFound applies to its error if
-// there is none. It needs the right to get Secrets in the namespace.
-func Load(ctx context.Context, c client.Client, namespace string, now time.Time) (*pki.CA, error) {
-	secret := &corev1.Secret{}
-	key := client.ObjectKey{Namespace: namespace, Name: SecretName}
-	if err := c.Get(ctx, key, secret); err != nil {
-		return nil, fmt.Errorf("read the CA Secret %s: %w", key, err)
-	}
-	for _, field := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
-		if len(secret.Data[field]) == 0 {
-			return nil, fmt.Errorf("the CA Secret %s has no %s: it must hold a CA certificate and its key, or be deleted so that the manager makes one", key, field)
+// Loaded is the CA in use and what belongs to it.
+type Loaded struct {
+	pki.Trust
+	// Refused says why this is not the CA of the Secret SecretName; nil if it is.
+	Refused error
+}
+
+// Load is the CA in use. It makes one if there is none, and changes to the one in the
+// Secret SecretName if that is another, as pki.Trust.Succeed describes. Every step is a
+// write of one Secret that fails if somebody else was faster, so that several callers
+// end with the same result, and nothing is used before it is stored.
+//
+// A CA that cannot be changed to, because it is broken or because nodes would be
+// stranded, is no error but Loaded.Refused. A Secret that was deleted is made again.
+func (s *Store) Load(ctx context.Context) (Loaded, error) {
+	var loaded Loaded
+	var err error
+	for range attempts {
+		loaded, err = s.step(ctx)
+		if err == nil {
+			s.known = &loaded.Trust
+			return loaded, nil
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !errors.Is(err, errAgain) {
+			return Loaded{}, err
 		}
 	}
-	ca, err := pki.ParseCA(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey], now)
-	if err != nil {
-		return nil, fmt.Errorf("the CA Secret %s cannot be used: %w", key, err)
-	}
-	return ca, nil
+	return Loaded{}, fmt.Errorf("others keep writing the CA Secrets in namespace %s: %w", s.Namespace, err)
 }
 
-func newSecret(ca *pki.CA, namespace string) (*corev1.Secret, error) {
-	keyPEM, err := ca.KeyPEM()
+// errAgain says that a step was done and another one is needed.
+var errAgain = errors.New("not done yet")
+
+// step does one write at most. The state is read first: what is read after it is at
+// least as new, so that a change that another replica has completed in between cannot
+// look like one from the new CA back to the old.
+func (s *Store) step(ctx context.Context) (Loaded, error) {
+	state, err := get(ctx, s.Client, s.Namespace, StateName)
 	if err != nil {
-		return nil, err
+		return Loaded{}, err
 	}
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace,
-			Name:      SecretName,
-			Labels:    map[string]string{"app.kubernetes.io/name": "edgesync", "app.kubernetes.io/managed-by": "edgesync"},
-		},
-		Type: corev1.SecretTypeTLS,
-		Data: map[string][]byte{
-			corev1.TLSCertKey:       ca.CertificatePEM(),
-			corev1.TLSPrivateKeyKey: keyPEM,
-		},
-	}, nil
+	supplied, err := get(ctx, s.Client, s.Namespace, SecretName)
+	if err != nil {
+		return Loaded{}, err
+	}
+	now := s.Now()
+	switch {
+	case state == nil && s.known != nil:
+		return Loaded{}, s.createState(ctx, *s.known)
+	case state == nil && supplied == nil:
+		return Loaded{}, s.createCA(ctx, nil)
+	case state == nil:
+		ca, err := parseSupplied(supplied, now)
+		if err != nil {
+			return Loaded{}, fmt.Errorf("%w (it must hold a CA certificate and its key, or be deleted so that the manager makes one)", err)
+		}
+		return Loaded{}, s.createState(ctx, pki.Trust{CA: ca})
+	}
+	trust, err := parseState(state)
+	switch {
+	case err != nil:
+		return Loaded{}, err
+	case supplied == nil && trust.CA.ValidAt(now) != nil:
+		return Loaded{}, s.createCA(ctx, nil)
+	case supplied == nil:
+		return Loaded{}, s.createCA(ctx, trust.CA)
+	}
+	return s.follow(ctx, state, supplied, trust.At(now), now)
+}
+
+// createCA makes the Secret of the CA, of a new one if ca is nil.
+func (s *Store) createCA(ctx context.Context, ca *pki.CA) error {
+	if ca == nil {
+		var err error
+		if ca, err = pki.NewCA(s.Now()); err != nil {
+			return err
+		}
+	}
+	secret, err := newSecret(s.Namespace, SecretName, corev1.SecretTypeTLS, pki.Trust{CA: ca})
+	if err != nil {
+		return err
+	}
+	return s.create(ctx, secret)
+}
+
+func (s *Store) createState(ctx context.Context, trust pki.Trust) error {
+	secret, err := newSecret(s.Namespace, StateName, corev1.SecretTypeOpaque, trust)
+	if err != nil {
+		return err
+	}
+	return s.create(ctx, secret)
+}
+
+func (s *Store) create(ctx context.Context, secret *corev1.Secret) error {
+	if err := s.Client.Create(ctx, secret); err != nil {
+		return fmt.Errorf("create the CA Secret %s/%s: %w", s.Namespace, secret.Name, err)
+	}
+	return errAgain
+}
+
+// follow changes to the CA that is supplied, if it is not the one in use.
+func (s *Store) follow(ctx context.Context, state, supplied *corev1.Secret, trust pki.Trust, now time.Time) (Loaded, error) {
+	ca, err := parseSupplied(supplied, now)
+	if err != nil {
+		return Loaded{Trust: trust, Refused: err}, nil
+	}
+	if ca.Certificate().Equal(trust.CA.Certificate()) {
+		return Loaded{Trust: trust}, nil
+	}
+	next, err := trust.Succeed(ca, s.Hosts, now)
+	if err := s.judge(err, supplied, ca); err != nil {
+		return Loaded{Trust: trust, Refused: err}, nil
+	}
+	if state.Data, err = encode(next); err != nil {
+		return Loaded{}, err
+	}
+	if err := s.Client.Update(ctx, state); err != nil {
+		return Loaded{}, fmt.Errorf("update the CA Secret %s/%s: %w", s.Namespace, StateName, err)
+	}
+	return Loaded{Trust: next}, nil
+}
+
+// judge is what stands against a succession that ended with err.
+func (s *Store) judge(err error, supplied *corev1.Secret, ca *pki.CA) error {
+	var stranded *pki.StrandedError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &stranded):
+		return fmt.Errorf("the CA in the Secret %s/%s cannot be used: %w", s.Namespace, SecretName, err)
+	case supplied.Annotations[AcceptStranding] == ca.Hash():
+		return nil
+	}
+	return fmt.Errorf("the CA in the Secret %s/%s is not used: %w. Put the former CA back, or accept that those nodes have to join again: "+
+		"kubectl -n %s annotate secret %s %s=%s --overwrite", s.Namespace, SecretName, err, s.Namespace, SecretName, AcceptStranding, ca.Hash())
 }

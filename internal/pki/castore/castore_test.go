@@ -22,6 +22,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,10 +68,13 @@ func TestEnsureRace(t *testing.T) {
 	const callers = 8
 	var looked sync.WaitGroup
 	looked.Add(callers)
+	var creates atomic.Int32
 	c := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			looked.Done()
-			looked.Wait()
+			if creates.Add(1) <= callers {
+				looked.Done()
+				looked.Wait()
+			}
 			return c.Create(ctx, obj, opts...)
 		},
 	})
