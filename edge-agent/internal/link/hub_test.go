@@ -170,6 +170,19 @@ func (p *peer) end() error {
 	}
 }
 
+// each gives every further message to visit, until the agent ends the connection; it
+// returns how.
+func (p *peer) each(visit func(*pb.AgentMessage)) error {
+	for {
+		for _, message := range p.waiting {
+			visit(message)
+		}
+		if err := p.readFrame(); err != nil {
+			return err
+		}
+	}
+}
+
 func (p *peer) nextAck() uint64 {
 	p.t.Helper()
 	ack := p.next().GetAck()
