@@ -44,7 +44,6 @@ import (
 	"github.com/edgesync/edgesync/internal/enroll"
 	"github.com/edgesync/edgesync/internal/hub"
 	"github.com/edgesync/edgesync/internal/pki"
-	"github.com/edgesync/edgesync/internal/pki/castore"
 	"github.com/edgesync/edgesync/internal/version"
 	"github.com/edgesync/edgesync/internal/watch"
 )
@@ -119,7 +118,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	authority, serving, err := hubIdentity(ctx, direct, o)
+	id, err := loadIdentity(ctx, direct, o)
 	if err != nil {
 		return err
 	}
@@ -149,12 +148,15 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	primed := make(chan struct{})
 	if err := controllers.Setup(mgr, controllers.Options{
 		Index: index, Watches: watches, Fleet: fleet{nodes}, Trigger: trigger, Replica: o.replica, Primed: primed,
+		RenewalGrace: o.hub.renewalGrace,
 	}); err != nil {
 		return err
 	}
 	return errors.Join(
+		admission.Watch(mgr, nodes.Readmit),
 		mgr.Add(watches),
-		mgr.Add(newServer(mgr, o, nodes, direct, authority, serving, primed)),
+		mgr.Add(id.watcher(mgr, func() {})),
+		mgr.Add(newServer(mgr, o, nodes, direct, id, primed)),
 		mgr.AddReadyzCheck("hub", readyOnce(primed)))
 }
 
@@ -204,23 +206,9 @@ func admitTo(gate admission.Gate) func(context.Context, pki.Node) error {
 	}
 }
 
-// hubIdentity is what the hub signs nodes with, and what it proves itself with.
-func hubIdentity(ctx context.Context, c client.Client, o *options) (*pki.Authority, *pki.ServingCertificate, error) {
-	ca, err := castore.Ensure(ctx, c, o.namespace, time.Now())
-	if err != nil {
-		return nil, nil, fmt.Errorf("the hub's CA: %w", err)
-	}
-	authority := pki.NewAuthority(ca)
-	serving, err := pki.NewServingCertificate(authority, o.hub.publicNames, pki.ServerLifetime, time.Now)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--hub-public-names: %w", err)
-	}
-	return authority, serving, nil
-}
-
-func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, authority *pki.Authority, serving *pki.ServingCertificate, ready <-chan struct{}) *hub.Server {
+func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, id *identity, ready <-chan struct{}) *hub.Server {
 	enrollment := enroll.Config{
-		CA:           authority,
+		CA:           id.authority,
 		NodeLifetime: o.hub.nodeLifetime,
 		RenewalGrace: o.hub.renewalGrace,
 		Client:       direct,
@@ -234,7 +222,7 @@ func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, a
 		Join:    enroll.NewJoinHandler(enrollment),
 		Renew:   enroll.NewRenewHandler(enrollment),
 		Address: o.hub.bind,
-		TLS:     pki.ServerTLSConfig(serving),
+		TLS:     pki.ServerTLSConfig(id.serving),
 		Ready:   ready,
 		Log:     mgr.GetLogger().WithName("hub"),
 	}

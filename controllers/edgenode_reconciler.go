@@ -47,9 +47,7 @@ import (
 // session in its status.
 type edgeNodeReconciler struct {
 	Options
-	client client.Client
-	// live reads past the cache.
-	live     client.Reader
+	client   client.Client
 	recorder events.EventRecorder
 
 	// started is when everything was primed.
@@ -87,7 +85,8 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	}
 	node := &syncv1alpha1.EdgeNode{}
 	if err := r.client.Get(ctx, request.NamespacedName, node); apierrors.IsNotFound(err) {
-		return r.reconcileGone(ctx, request)
+		r.forget(request.Name)
+		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -95,9 +94,6 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	r.setNode(node, memory)
 	if memory.own.unseen(node, time.Now()) {
 		return ctrl.Result{RequeueAfter: cachePause}, nil
-	}
-	if node.Spec.Revoked {
-		r.Fleet.Disconnect(node.Name, "this node is revoked: spec.revoked of its EdgeNode is set")
 	}
 	labelsRest, labelsErr := r.writeSelfLabels(ctx, node, memory)
 	result, err := r.writeStatus(ctx, node, memory) // whatever became of the labels
@@ -121,24 +117,12 @@ func (r *edgeNodeReconciler) memory(name string) *nodeMemory {
 	return memory
 }
 
-// reconcileGone takes a node that is gone out of the index, and ends its session. A
-// node with a session may also be so new that the cache does not have it yet.
-func (r *edgeNodeReconciler) reconcileGone(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
-	if _, connected := r.Fleet.Node(request.Name); connected {
-		err := r.live.Get(ctx, request.NamespacedName, &syncv1alpha1.EdgeNode{})
-		if err == nil {
-			return ctrl.Result{RequeueAfter: r.timing.statusInterval}, nil
-		}
-		if !apierrors.IsNotFound(err) {
-			return ctrl.Result{}, err
-		}
-	}
-	r.Index.DeleteNode(request.Name)
-	r.Fleet.Disconnect(request.Name, "this node is not known: its EdgeNode is deleted")
+// forget takes a node that is gone out of the index.
+func (r *edgeNodeReconciler) forget(name string) {
+	r.Index.DeleteNode(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.memories, request.Name)
-	return ctrl.Result{}, nil
+	delete(r.memories, name)
 }
 
 // setNode puts the node into the index, unless it is there as it is. Nothing belongs

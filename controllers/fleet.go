@@ -37,8 +37,6 @@ type Fleet interface {
 	Progress(node string, keys []object.Key) (worst delivery.Progress, failures []delivery.Failure, connected bool)
 	// Node reports the session of a node; false while it has none.
 	Node(node string) (NodeState, bool)
-	// Disconnect ends the session of a node, if it has one, and tells it why.
-	Disconnect(node, reason string)
 }
 
 // NodeState is a session and what it knows of its node.

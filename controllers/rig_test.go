@@ -155,10 +155,9 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 // fakeFleet is a fleet as a test says it is.
 type fakeFleet struct {
-	mu           sync.Mutex
-	trigger      *StatusTrigger
-	nodes        map[string]*fakeNode
-	disconnected map[string]string
+	mu      sync.Mutex
+	trigger *StatusTrigger
+	nodes   map[string]*fakeNode
 }
 
 // fakeNode is a connected node. What is not in progress is in sync.
@@ -169,7 +168,7 @@ type fakeNode struct {
 }
 
 func newFakeFleet() *fakeFleet {
-	return &fakeFleet{nodes: map[string]*fakeNode{}, disconnected: map[string]string{}}
+	return &fakeFleet{nodes: map[string]*fakeNode{}}
 }
 
 func (f *fakeFleet) Progress(node string, keys []object.Key) (delivery.Progress, []delivery.Failure, bool) {
@@ -199,23 +198,6 @@ func (f *fakeFleet) Node(node string) (NodeState, bool) {
 		return NodeState{}, false
 	}
 	return n.state, true
-}
-
-func (f *fakeFleet) Disconnect(node, reason string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.nodes[node] == nil {
-		return
-	}
-	delete(f.nodes, node)
-	f.disconnected[node] = reason
-	go f.trigger.OnNodeEvent(node)
-}
-
-func (f *fakeFleet) reasonOf(node string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.disconnected[node]
 }
 
 // connect begins a session of a node with nothing to do.

@@ -108,8 +108,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		memories:  map[desired.SourceID]*syncMemory{},
 	}
 	nodes := &edgeNodeReconciler{
-		Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder,
-		memories: map[string]*nodeMemory{},
+		Options: o, client: mgr.GetClient(), recorder: recorder, memories: map[string]*nodeMemory{},
 	}
 	if err := errors.Join(
 		syncs.setupWithManager(mgr, "objectsync"),

@@ -80,6 +80,7 @@ var _ = Describe("An ObjectSync that is deleted", func() {
 		Expect(admin.Delete(ctx, sync)).To(Succeed())
 		Eventually(stalled(ctx, sync)).Should(Equal("True DeletesHeldBack"))
 		remove(ctx, edgeNode(node, nil))
+		r.fleet.leave(node) // which the admission sees to
 		Eventually(exists).WithArguments(ctx, sync).Should(BeFalse())
 	})
 
