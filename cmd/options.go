@@ -45,6 +45,7 @@ type options struct {
 type hubOptions struct {
 	bind         string
 	publicNames  []string
+	addresses    []string
 	maxNodes     int
 	heartbeat    time.Duration
 	nodeLifetime time.Duration
@@ -86,6 +87,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.healthBind, "health-probe-bind-address", o.healthBind, "address of /healthz and /readyz; 0 turns them off")
 	flags.StringVar(&o.hub.bind, "hub-bind-address", o.hub.bind, "address on which agents connect")
 	flags.StringSliceVar(&o.hub.publicNames, "hub-public-names", o.hub.publicNames, "DNS names and IP addresses by which agents reach the hub; its certificate is made for them")
+	flags.StringSliceVar(&o.hub.addresses, "hub-addresses", nil, "addresses that agents are told to use from now on, as https://host:port, the preferred first; by default they stay where they have joined")
 	flags.IntVar(&o.hub.maxNodes, "hub-max-nodes", o.hub.maxNodes, "most nodes that this replica serves")
 	flags.DurationVar(&o.hub.heartbeat, "hub-heartbeat", o.hub.heartbeat, "how often agents ping; after two and a half periods of silence a connection is given up")
 	flags.DurationVar(&o.hub.nodeLifetime, "node-certificate-lifetime", o.hub.nodeLifetime, "how long the certificates of nodes are valid")
@@ -108,5 +110,5 @@ func (o *options) validate() error {
 	case o.hub.renewalGrace < 0:
 		return fmt.Errorf("--node-certificate-renewal-grace must not be negative, but is %s", o.hub.renewalGrace)
 	}
-	return nil
+	return o.hub.validateAddresses()
 }

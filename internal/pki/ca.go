@@ -43,6 +43,9 @@ const (
 
 	minRSABits = 2048
 
+	// maxCABytes bounds the certificate of a CA: it travels in every handshake.
+	maxCABytes = 8 << 10
+
 	pemCertificate        = "CERTIFICATE"
 	pemPrivateKey         = "PRIVATE KEY"
 	pemCertificateRequest = "CERTIFICATE REQUEST"
@@ -140,6 +143,8 @@ func (c *CA) ValidAt(now time.Time) error {
 // check tells whether certificates signed by c will be accepted while it is valid.
 func (c *CA) check() error {
 	switch cert := c.cert; {
+	case len(cert.Raw) > maxCABytes:
+		return fmt.Errorf("it has %d bytes, more than %d", len(cert.Raw), maxCABytes)
 	case !cert.BasicConstraintsValid || !cert.IsCA:
 		return errors.New("it is not a CA certificate (basic constraints lack CA:TRUE)")
 	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageCertSign == 0:

@@ -86,6 +86,12 @@ func addHosts(template *x509.Certificate, hosts []string) error {
 	return nil
 }
 
+// Covers tells whether a server certificate for the hosts is good for this one.
+func Covers(hosts []string, host string) bool {
+	template := &x509.Certificate{}
+	return addHosts(template, hosts) == nil && template.VerifyHostname(host) == nil
+}
+
 // ServingCertificate is the hub's certificate: its key lives in memory only, and it
 // is replaced in process once two thirds of its lifetime have passed, and when the
 // Trust of the authority is another one. It may be used concurrently.
