@@ -50,7 +50,10 @@ func accept(answer *answer, key crypto.Signer, now time.Time) (*Identity, error)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate is not valid under the CAs to trust: %w", err)
 	}
-	return identity, vouch(cas, answer.chain, now)
+	if err := vouch(cas, answer.chain, now); err != nil {
+		return nil, err
+	}
+	return identity, nil
 }
 
 // vouch tells whether the hub that has presented the chain, leaf first, is one to trust

@@ -17,6 +17,7 @@ limitations under the License.
 package identity_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -63,4 +64,40 @@ func TestJoinAgainstTheRealHandler(t *testing.T) {
 		_, err := join(refused.token, refused.node)
 		g.Expect(err).To(MatchError(ContainSubstring(refused.text)), name)
 	}
+}
+
+func TestRenewAgainstTheRealHandler(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	hub := enrolltest.NewHub(t)
+	options := identity.Options{
+		Hub: hub.URL, CAHash: hub.CA.Hash(), Node: "edge-1", StateDir: filepath.Join(t.TempDir(), "state"),
+		Token: hub.Token(enroll.Token{Uses: 1, Expires: time.Now().Add(time.Hour)}),
+	}
+	g.Expect(identity.Join(t.Context(), options)).To(Succeed())
+	keeper, err := identity.Open(options.StateDir, nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	joined := keeper.Current()
+	renew := func(present *identity.Identity) (*identity.Identity, error) {
+		return identity.Renew(t.Context(), present, present.Hubs(), time.Now)
+	}
+
+	renewed, err := renew(joined)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(renewed.Node()).To(Equal("edge-1"))
+	g.Expect(renewed.SameCertificate(joined)).To(BeFalse())
+	g.Expect(keeper.Replace(joined, renewed)).To(Succeed())
+	_, err = renew(keeper.Current())
+	g.Expect(err).NotTo(HaveOccurred(), "one renewal follows another")
+	_, err = renew(joined)
+	g.Expect(err).NotTo(HaveOccurred(), "after a crash the old one is as good")
+
+	options.StateDir, options.Token = filepath.Join(t.TempDir(), "other"), hub.Token(enroll.Token{
+		Uses: 1, Expires: time.Now().Add(time.Hour), Node: "edge-1", Rejoin: true,
+	})
+	g.Expect(identity.Join(t.Context(), options)).To(Succeed())
+	_, err = renew(renewed)
+	var answered *identity.HubError
+	g.Expect(errors.As(err, &answered) && answered.Refused()).To(BeTrue(), "%v", err)
+	g.Expect(answered.Message).To(ContainSubstring("join"), "what to do")
 }

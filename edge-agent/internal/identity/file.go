@@ -123,7 +123,7 @@ func (r *replacement) steps(data []byte) []func() error {
 		func() error { _, err := r.file.Write(data); return err },
 		r.file.Sync,
 		r.file.Close,
-		func() error { return os.Rename(r.file.Name(), r.path) },
+		func() error { return os.Rename(r.path+temporarySuffix, r.path) },
 		r.dir.Sync,
 	}
 }
@@ -131,6 +131,6 @@ func (r *replacement) steps(data []byte) []func() error {
 // discard removes the temporary file if it was not committed.
 func (r *replacement) discard() {
 	_ = r.file.Close()
-	_ = os.Remove(r.file.Name())
+	_ = os.Remove(r.path + temporarySuffix)
 	_ = r.dir.Close()
 }

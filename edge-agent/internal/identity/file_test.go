@@ -89,7 +89,7 @@ func TestCrashAtEachStepOfWriting(t *testing.T) {
 				for _, step := range file.steps(after)[:done] {
 					g.Expect(step()).To(Succeed())
 				}
-				_ = errors.Join(file.file.Close(), file.dir.Close()) // as the end of the process does
+				file.die()
 
 				expectIdentity(g, dir, had, done >= renamed)
 				again, err := newReplacement(path)

@@ -39,9 +39,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var someToken = "abcd1234." + strings.Repeat("a", 52)
 
+// newCA is a CA that has been there for a day.
 func newCA(t testing.TB) *pki.CA {
 	t.Helper()
-	ca, err := pki.NewCA(time.Now())
+	ca, err := pki.NewCA(time.Now().Add(-24 * time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +87,15 @@ func signer(ca *pki.CA, change func(*joinapi.Response)) http.Handler {
 }
 
 func issue(ca *pki.CA, csr, node string) joinapi.Response {
+	return issueFor(ca, csr, pki.Node{Name: node, UID: "uid", Join: 1}, time.Hour, time.Now())
+}
+
+func issueFor(ca *pki.CA, csr string, node pki.Node, lifetime time.Duration, now time.Time) joinapi.Response {
 	key, err := pki.RequestKey([]byte(csr))
 	if err != nil {
 		panic(err)
 	}
-	cert, err := ca.IssueNode(pki.Node{Name: node, UID: "uid", Join: 1}, key, time.Hour, time.Now())
+	cert, err := ca.IssueNode(node, key, lifetime, now)
 	if err != nil {
 		panic(err)
 	}
@@ -110,7 +115,7 @@ func serverChain(t testing.TB, ca *pki.CA) []*x509.Certificate {
 // someSealKey differs for each fill.
 func someSealKey(t testing.TB, fill byte) *SealKey {
 	t.Helper()
-	key, err := NewSealKey(bytes.Repeat([]byte{fill}, MinSealKeyBytes))
+	key, err := NewSealKey(bytes.Repeat([]byte{fill}, minSecretBytes))
 	if err != nil {
 		t.Fatal(err)
 	}

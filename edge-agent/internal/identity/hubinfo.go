@@ -42,7 +42,10 @@ func (i *Identity) Announced(info *pb.HubInfo, chain []*x509.Certificate, now ti
 	if next.cas, err = parseAuthorities(info.GetAuthorities()); err != nil {
 		return nil, err
 	}
-	return &next, vouch(next.cas, chain, now)
+	if err := vouch(next.cas, chain, now); err != nil {
+		return nil, err
+	}
+	return &next, nil
 }
 
 func parseHubs(addresses []string) ([]*url.URL, error) {

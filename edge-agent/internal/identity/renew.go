@@ -72,7 +72,8 @@ func renewAt(ctx context.Context, present *Identity, address string, now func() 
 	return renewed, nil
 }
 
-// ErrReplaced: the identity was replaced by another one, such as that of a join.
+// ErrReplaced says that another identity, such as that of a join, has taken the place of
+// the one to be replaced.
 var ErrReplaced = errors.New("the identity has been replaced meanwhile")
 
 // Replace keeps renewed in place of present, from which it was made, unless that is no

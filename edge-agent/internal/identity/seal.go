@@ -32,9 +32,9 @@ import (
 )
 
 const (
-	// MinSealKeyBytes and MaxSealKeyBytes bound the file of a SealKey.
-	MinSealKeyBytes = 32
-	MaxSealKeyBytes = 4096
+	// minSecretBytes and maxSecretBytes bound the file of a SealKey.
+	minSecretBytes = 32
+	maxSecretBytes = 4096
 
 	// sealPurpose keeps the key of this cipher apart from all others that may be
 	// derived from the same file.
@@ -47,10 +47,10 @@ const (
 )
 
 var (
-	// ErrSealed: the private key is sealed, and there is nothing to unseal it with.
+	// ErrSealed says that the private key is sealed and that there is nothing to unseal it with.
 	ErrSealed = errors.New("the private key is sealed: give the key that it was sealed with by --seal-key-file, " +
 		"sealKeyFile in the configuration, or the systemd credential edgesync-seal-key")
-	// ErrWrongSealKey: the private key was sealed with another key, or is damaged.
+	// ErrWrongSealKey says that the private key was sealed with another key, or is damaged.
 	ErrWrongSealKey = errors.New("the private key cannot be unsealed: it was sealed with another key, or is damaged; " +
 		"give the right key, or join again with `edge-agent join --force`")
 )
@@ -61,12 +61,12 @@ type SealKey struct {
 	aead cipher.AEAD
 }
 
-// NewSealKey derives a key from a secret of at least MinSealKeyBytes and at most
-// MaxSealKeyBytes, which should be random: nothing slows down whoever guesses.
+// NewSealKey derives a key from a secret of 32 to 4096 bytes, which should be random:
+// nothing slows down whoever guesses.
 func NewSealKey(secret []byte) (*SealKey, error) {
-	if n := len(secret); n < MinSealKeyBytes || n > MaxSealKeyBytes {
+	if n := len(secret); n < minSecretBytes || n > maxSecretBytes {
 		return nil, fmt.Errorf("a seal key has between %d and %d bytes, not %d: make one with `head -c 32 /dev/urandom`",
-			MinSealKeyBytes, MaxSealKeyBytes, n)
+			minSecretBytes, maxSecretBytes, n)
 	}
 	key, err := hkdf.Key(sha256.New, secret, nil, sealPurpose, sealKeyBytes)
 	if err != nil {
@@ -120,7 +120,7 @@ func loadSealKey(path string, protected bool) (*SealKey, error) {
 		return nil, fmt.Errorf("the seal key %s has mode %04o, so others can get at it: run `chmod 0600 %s`",
 			path, info.Mode().Perm(), path)
 	}
-	secret, err := io.ReadAll(io.LimitReader(file, MaxSealKeyBytes+1))
+	secret, err := io.ReadAll(io.LimitReader(file, maxSecretBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the seal key: %w", err)
 	}
