@@ -47,6 +47,10 @@ type Config struct {
 	// answered. arrived is when the frame that it came in had been read, and not yet
 	// decoded.
 	OnMessage func(arrived time.Time, message *pb.HubMessage)
+	// Labels are what the node says of itself; none are needed.
+	Labels map[string]string
+	// HubInfoDigest is that of the HubInfo which the node knows; empty if none.
+	HubInfoDigest []byte
 }
 
 // Run opens a session as a node that holds nothing, and keeps it until ctx is done,
@@ -96,6 +100,8 @@ func (s *session) open(ctx context.Context) error {
 		ProtocolVersions: []uint32{protocol.Version},
 		AgentVersion:     "simulated",
 		InventoryDigest:  empty[:],
+		Labels:           s.config.Labels,
+		HubInfoDigest:    s.config.HubInfoDigest,
 	}}})
 }
 
