@@ -51,6 +51,6 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	options.bind(root.Flags())
-	root.AddCommand(newTokenCommand())
+	root.AddCommand(newTokenCommand(), newCACommand())
 	return root
 }
