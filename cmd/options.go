@@ -47,6 +47,7 @@ type hubOptions struct {
 	publicNames  []string
 	addresses    []string
 	maxNodes     int
+	maxPending   int
 	heartbeat    time.Duration
 	nodeLifetime time.Duration
 	renewalGrace time.Duration
@@ -63,6 +64,7 @@ func defaultOptions() *options {
 			bind:         ":10443",
 			publicNames:  []string{"localhost", "127.0.0.1"},
 			maxNodes:     20_000,
+			maxPending:   1024,
 			heartbeat:    20 * time.Second,
 			nodeLifetime: pki.NodeLifetime,
 			renewalGrace: 365 * 24 * time.Hour,
@@ -89,6 +91,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.hub.publicNames, "hub-public-names", o.hub.publicNames, "DNS names and IP addresses by which agents reach the hub; its certificate is made for them")
 	flags.StringSliceVar(&o.hub.addresses, "hub-addresses", nil, "addresses that agents are told to use from now on, as https://host:port, the preferred first; by default they stay where they have joined")
 	flags.IntVar(&o.hub.maxNodes, "hub-max-nodes", o.hub.maxNodes, "most nodes that this replica serves")
+	flags.IntVar(&o.hub.maxPending, "hub-max-pending-connections", o.hub.maxPending, "most connections that are no sessions of nodes; beyond, the address that has most of them loses its oldest")
 	flags.DurationVar(&o.hub.heartbeat, "hub-heartbeat", o.hub.heartbeat, "how often agents ping; after two and a half periods of silence a connection is given up")
 	flags.DurationVar(&o.hub.nodeLifetime, "node-certificate-lifetime", o.hub.nodeLifetime, "how long the certificates of nodes are valid")
 	flags.DurationVar(&o.hub.renewalGrace, "node-certificate-renewal-grace", o.hub.renewalGrace, "how long after its end the certificate of a node that was away can still be renewed")
@@ -107,6 +110,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--hub-heartbeat must be between 1s and 5m, not %s", o.hub.heartbeat)
 	case o.hub.maxNodes < 1:
 		return fmt.Errorf("--hub-max-nodes must be positive, not %d", o.hub.maxNodes)
+	case o.hub.maxPending < 1:
+		return fmt.Errorf("--hub-max-pending-connections must be positive, not %d", o.hub.maxPending)
 	case o.hub.renewalGrace < 0:
 		return fmt.Errorf("--node-certificate-renewal-grace must not be negative, but is %s", o.hub.renewalGrace)
 	}

@@ -180,7 +180,7 @@ func (f fleet) Node(name string) (controllers.NodeState, bool) {
 	state, ok := f.Hub.Node(name)
 	return controllers.NodeState{
 		SessionID: state.SessionID, ConnectedTime: state.ConnectedTime, RemoteAddress: state.RemoteAddress,
-		AgentVersion: state.AgentVersion, BootID: state.BootID, Summary: state.Summary,
+		AgentVersion: state.AgentVersion, BootID: state.BootID, Labels: state.Labels, Summary: state.Summary,
 	}, ok
 }
 
@@ -218,12 +218,13 @@ func newServer(mgr ctrl.Manager, o *options, h *hub.Hub, direct client.Client, i
 		Now:          time.Now,
 	}
 	return &hub.Server{
-		Hub:     h,
-		Join:    enroll.NewJoinHandler(enrollment),
-		Renew:   enroll.NewRenewHandler(enrollment),
-		Address: o.hub.bind,
-		TLS:     pki.ServerTLSConfig(id.serving),
-		Ready:   ready,
-		Log:     mgr.GetLogger().WithName("hub"),
+		Hub:        h,
+		Join:       enroll.NewJoinHandler(enrollment),
+		Renew:      enroll.NewRenewHandler(enrollment),
+		Address:    o.hub.bind,
+		MaxPending: o.hub.maxPending,
+		TLS:        pki.ServerTLSConfig(id.serving),
+		Ready:      ready,
+		Log:        mgr.GetLogger().WithName("hub"),
 	}
 }

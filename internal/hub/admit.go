@@ -60,10 +60,10 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// A goroutine of its own lets go of the buffers of the HTTP server.
-	address := r.RemoteAddr
+	address, place := r.RemoteAddr, connOf(r.Context())
 	go func() {
 		defer h.unreserve()
-		h.serve(peer, address, conn)
+		h.serve(peer, address, place, conn)
 	}()
 }
 
@@ -119,16 +119,16 @@ func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err er
 }
 
 // serve runs the session of a node over an open WebSocket.
-func (h *Hub) serve(peer pki.Peer, address string, conn *websocket.Conn) {
+func (h *Hub) serve(peer pki.Peer, address string, place *conn, socket *websocket.Conn) {
 	log := h.options.Log.WithValues("node", peer.Name, "address", address)
-	w, err := newWire(conn)
+	w, err := newWire(socket)
 	if err != nil {
 		log.Error(err, "Cannot serve a node")
-		_ = conn.Close()
+		_ = socket.Close()
 		return
 	}
 	s := newSession(h, peer.Node, address, w)
-	s.log = log.WithValues("session", s.id)
+	s.log, s.place = log.WithValues("session", s.id), place
 	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
 	notAfter := peer.Certificate.NotAfter
 	defer time.AfterFunc(time.Until(notAfter), func() { s.fail(expired(notAfter)) }).Stop()
@@ -148,6 +148,7 @@ func (s *session) open(hello *pb.Hello, keys []object.Key) error {
 	if err := s.hub.admit(context.Background(), s.peer); err != nil {
 		return refusalOf(err)
 	}
+	s.place.settle()
 	held, matches := s.expectedInventory(keys, hello)
 	welcome := []*pb.HubMessage{s.welcome()}
 	if !matches && hello.GetInventoryCount() > 0 {

@@ -144,7 +144,10 @@ type NodeState struct {
 	RemoteAddress string
 	AgentVersion  string
 	BootID        string
-	Summary       delivery.Summary
+	// Labels are what the node says of itself, as it says it: not even their syntax has
+	// been checked, only their number and size. They must not be changed.
+	Labels  map[string]string
+	Summary delivery.Summary
 }
 
 // Node reports the state of a node; false while it has no session here.

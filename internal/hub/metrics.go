@@ -25,6 +25,10 @@ var (
 	sessionsGauge = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "edgesync_hub_sessions", Help: "Nodes that have a session with this manager.",
 	})
+	pendingGauge = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "edgesync_hub_pending_connections",
+		Help: "Connections that are not, or not yet, the session of a node.",
+	})
 	refusals = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "edgesync_hub_refused_connections_total",
 		Help: "Connections that were refused, or ended by the hub, by cause.",
@@ -59,5 +63,5 @@ func init() {
 	for _, why := range causes {
 		refusals.WithLabelValues(string(why)) // a rate needs a zero to rise from
 	}
-	metrics.Registry.MustRegister(sessionsGauge, refusals, puts, deletes, persisted, nacks, results, sent, received)
+	metrics.Registry.MustRegister(sessionsGauge, pendingGauge, refusals, puts, deletes, persisted, nacks, results, sent, received)
 }

@@ -36,7 +36,7 @@ func (s *session) read() error {
 	if err != nil {
 		return err
 	}
-	s.agentVersion, s.bootID = hello.GetAgentVersion(), hello.GetBootId()
+	s.agentVersion, s.bootID, s.labels = hello.GetAgentVersion(), hello.GetBootId(), hello.GetLabels()
 	s.wire.socket.SetPatience(inventoryTimeout)
 	keys, entered := s.hub.enter(s)
 	if !entered {

@@ -30,7 +30,7 @@ import (
 func TestReconnect(t *testing.T) {
 	for name, reconnect := range map[string]func(*world){
 		"to the same hub": func(w *world) { w.eventually(w.hub.Sessions).Should(BeZero()) },
-		"to another hub":  (*world).restart,
+		"to another hub":  func(w *world) { w.restart(newTCP(w.t)) },
 	} {
 		for _, test := range []struct {
 			name   string

@@ -52,8 +52,11 @@ type session struct {
 	address      string
 	agentVersion string
 	bootID       string
+	labels       map[string]string
 	wire         *wire
-	log          logr.Logger
+	// place is what the session gives back once it is no longer pending.
+	place *conn
+	log   logr.Logger
 	// opened is closed when the delivery has been made.
 	opened chan struct{}
 	// wake holds a token when the writer has something to look at.
@@ -229,7 +232,7 @@ func (s *session) state() (NodeState, bool) {
 	}
 	return NodeState{
 		SessionID: s.id, ConnectedTime: s.connected, RemoteAddress: s.address,
-		AgentVersion: s.agentVersion, BootID: s.bootID, Summary: summary,
+		AgentVersion: s.agentVersion, BootID: s.bootID, Labels: s.labels, Summary: summary,
 	}, true
 }
 

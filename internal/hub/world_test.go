@@ -68,7 +68,10 @@ type world struct {
 	logs     *logs
 	options  Options
 	hub      *Hub
-	stop     func()
+	// join serves joins, and maxPending is that of the server.
+	join       http.Handler
+	maxPending int
+	stop       func()
 	// background are goroutines of the test, which end when its connections do.
 	background sync.WaitGroup
 }
@@ -83,6 +86,7 @@ func newWorld(t testing.TB, network network, change ...func(*Options)) *world {
 		tables:   map[schema.GroupVersionKind]*desired.Table{},
 		observer: newObserver(),
 		logs:     &logs{},
+		join:     http.NotFoundHandler(),
 	}
 	var err error
 	w.ca, err = pki.NewCA(time.Now())
@@ -131,7 +135,7 @@ func (w *world) start() {
 	ready := make(chan struct{})
 	close(ready)
 	server := &Server{
-		Hub: w.hub, Join: http.NotFoundHandler(), Renew: http.NotFoundHandler(), TLS: pki.ServerTLSConfig(serving),
+		Hub: w.hub, Join: w.join, Renew: http.NotFoundHandler(), MaxPending: w.maxPending, TLS: pki.ServerTLSConfig(serving),
 		Ready: ready, Log: w.options.Log,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -146,11 +150,11 @@ func (w *world) start() {
 }
 
 // restart stops the hub and serves another one that knows only the index.
-func (w *world) restart() {
+func (w *world) restart(network network) {
 	w.t.Helper()
 	w.stop()
 	_ = w.network.Close()
-	w.network = newTCP(w.t)
+	w.network = network
 	w.start()
 }
 
