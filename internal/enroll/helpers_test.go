@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,10 @@ import (
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
-const namespace = "edgesync-system"
+const (
+	namespace = "edgesync-system"
+	remote    = "192.0.2.1:1234"
+)
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
@@ -62,13 +66,14 @@ type harness struct {
 	renewal *RenewHandler
 	tokens  Tokens
 
-	mu     sync.Mutex
-	now    time.Time
-	logs   strings.Builder
-	events []event
+	mu      sync.Mutex
+	now     time.Time
+	logs    strings.Builder
+	events  []event
+	secrets []string // of the tokens that were made
 }
 
-type event struct{ eventType, reason, kind, name, note string }
+type event struct{ eventType, reason, kind, name, uid, note string }
 
 func newHarness(t testing.TB, objects ...client.Object) *harness {
 	return newHarnessWith(t, interceptor.Funcs{}, objects...)
@@ -104,6 +109,29 @@ func newHarnessWith(t testing.TB, funcs interceptor.Funcs, objects ...client.Obj
 	// Metrics of its own, since tests run in parallel.
 	h.handler.requests, h.renewal.requests = newRequests("joins", "", joinResults), newRequests("renewals", "", renewResults)
 	return h
+}
+
+// counting tells each request to the API server.
+func counting(tell func(string)) interceptor.Funcs {
+	kindOf := func(obj client.Object) string { return reflect.TypeOf(obj).Elem().Name() }
+	return interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			tell("get " + kindOf(obj))
+			return c.Get(ctx, key, obj, opts...)
+		},
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+			tell("create " + kindOf(obj))
+			return c.Create(ctx, obj, opts...)
+		},
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+			tell("update " + kindOf(obj))
+			return c.Update(ctx, obj, opts...)
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			tell("patch " + kindOf(obj) + "/" + sub)
+			return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+		},
+	}
 }
 
 // withUIDs gives what is created a uid, as a real API server does.
@@ -144,7 +172,14 @@ func (h *harness) Eventf(regarding, _ runtime.Object, eventType, reason, _, note
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ref := regarding.(*corev1.ObjectReference)
-	h.events = append(h.events, event{eventType, reason, ref.Kind, ref.Name, fmt.Sprintf(note, args...)})
+	h.events = append(h.events, event{eventType, reason, ref.Kind, ref.Name, string(ref.UID), fmt.Sprintf(note, args...)})
+}
+
+// everythingTold is what can be read in the log and the Events.
+func (h *harness) everythingTold() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.logs.String() + fmt.Sprint(h.events)
 }
 
 // told is the reasons of the events so far.
@@ -172,13 +207,14 @@ func (h *harness) token(template Token) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.secrets = append(h.secrets, text[len(token.ID)+1:])
 	return text
 }
 
 // join posts a request for the node and returns the status and the body.
 func (h *harness) join(token, node string) (int, string) {
 	h.t.Helper()
-	return h.post(joinBody(h.t, token, node), "192.0.2.1:1234")
+	return h.post(joinBody(h.t, token, node), remote)
 }
 
 func (h *harness) post(body []byte, remote string) (int, string) {
@@ -188,6 +224,10 @@ func (h *harness) post(body []byte, remote string) (int, string) {
 func post(handler http.Handler, body []byte, remote string) (int, string) {
 	request := httptest.NewRequest(http.MethodPost, joinapi.Path, bytes.NewReader(body))
 	request.RemoteAddr = remote
+	return serveOn(handler, request)
+}
+
+func serveOn(handler http.Handler, request *http.Request) (int, string) {
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, request)
 	return recorder.Code, recorder.Body.String()
