@@ -48,7 +48,8 @@ type enlisting struct {
 	// token is good for many nodes whose names begin with namePrefix.
 	token string
 	roots *x509.CertPool
-	count *atomic.Int64
+	// names and addresses count those that were given out.
+	names, addresses *atomic.Int64
 }
 
 const namePrefix = "hostile-"
@@ -61,7 +62,7 @@ type identity struct {
 
 func (w *world) prepareEnlisting(t *testing.T) {
 	g := NewWithT(t)
-	w.enlisting = enlisting{count: &atomic.Int64{}, token: w.newToken(g, "--node-prefix="+namePrefix, "--uses=1000")}
+	w.enlisting = enlisting{names: &atomic.Int64{}, addresses: &atomic.Int64{}, token: w.newToken(g, "--node-prefix="+namePrefix, "--uses=1000")}
 	response, err := w.join(w.newJoin(g, w.nextName()))
 	g.Expect(err).NotTo(HaveOccurred())
 	w.roots = x509.NewCertPool()
@@ -79,7 +80,7 @@ func (w *world) newToken(g *WithT, args ...string) string {
 	return created.Token
 }
 
-func (w *world) nextName() string { return fmt.Sprintf("%s%d", namePrefix, w.count.Add(1)) }
+func (w *world) nextName() string { return fmt.Sprintf("%s%d", namePrefix, w.names.Add(1)) }
 
 // joining is a request to join, and the key that it is for.
 type joining struct {
@@ -111,11 +112,7 @@ func (s *siege) enlistAs(j joining) identity {
 
 // join sends a good request, which is no attack.
 func (w *world) join(j joining) (*joinapi.Response, error) {
-	body, err := json.Marshal(j.Request)
-	if err != nil {
-		return nil, err
-	}
-	response, err := w.post(joinapi.Path, caller{from: home}, body)
+	response, err := w.postJSON(joinapi.Path, caller{from: home}, j.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -134,20 +131,24 @@ func (w *world) join(j joining) (*joinapi.Response, error) {
 	return joined, nil
 }
 
-// post sends one request over a connection of its own. The caller closes the body.
-func (w *world) post(path string, from caller, body []byte) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, w.fleet.HubURL()+path, bytes.NewReader(body))
+// postJSON sends one request over a connection of its own. The caller closes the body.
+func (w *world) postJSON(path string, as caller, body any) (*http.Response, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, w.fleet.HubURL()+path, bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Close = true
-	return w.do(request, from)
+	return w.do(request, as)
 }
 
 // do sends a request over a connection of its own.
-func (w *world) do(request *http.Request, from caller) (*http.Response, error) {
-	conn, err := w.dialTLS(from)
+func (w *world) do(request *http.Request, as caller) (*http.Response, error) {
+	conn, err := w.dialTLS(as)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,13 @@ func TestHostileClients(t *testing.T) {
 	for _, a := range slices.Concat(
 		[]attack{{name: "none", run: (*siege).hold}},
 		forgedIdentities(),
+		stolenCertificates(),
+		joins(),
+		requests(),
+		patient(),
+		frames(),
+		lies(),
+		compromisedNodes(),
 	) {
 		t.Run(a.name, func(t *testing.T) { rows = append(rows, w.suffer(t, a)) })
 	}

@@ -33,16 +33,11 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// refused is the counter of connections that the hub has refused for a cause.
-func refused(cause string) string {
-	return fmt.Sprintf("edgesync_hub_refused_connections_total{cause=%q}", cause)
-}
-
 func forgedIdentities() []attack {
 	return []attack{
 		{
 			name: "no certificate, but the node's name in header and query", run: nameInRequest,
-			gets: []string{"HTTP 401"}, counted: []string{refused("401")},
+			gets: []string{"HTTP 401"}, counted: []string{refused("no_certificate")},
 		},
 		{
 			name: "own certificate, another node's name in header and query", run: nameBesideCertificate,
@@ -50,11 +45,11 @@ func forgedIdentities() []attack {
 		},
 		{
 			name: "node's name in a certificate of another CA", run: certificateOfAnotherCA,
-			gets: []string{"TLS alert: bad certificate"},
+			gets: []string{"TLS alert: bad certificate"}, counted: []string{refused("handshake")},
 		},
 		{
 			name: "node's name in a self-signed certificate", run: selfSigned,
-			gets: []string{"TLS alert: bad certificate"},
+			gets: []string{"TLS alert: bad certificate"}, counted: []string{refused("handshake")},
 		},
 	}
 }
@@ -70,7 +65,7 @@ func claimName(_ *websocket.Dialer, header http.Header) {
 
 func nameInRequest(s *siege) {
 	for !s.over() {
-		s.add(s.try(caller{from: elsewhere(0)}, claimName))
+		s.add(s.try(caller{from: s.elsewhere()}, claimName))
 	}
 }
 
@@ -91,16 +86,16 @@ func (s *siege) try(as caller, change ...func(*websocket.Dialer, http.Header)) s
 }
 
 func nameBesideCertificate(s *siege) {
-	own := s.enlist()
+	own := s.enlist().at(s.elsewhere())
 	for !s.over() {
-		l, _, err := s.open(own.at(elsewhere(0)), claimName)
+		l, _, err := s.open(own, claimName)
 		s.g.Expect(err).NotTo(HaveOccurred())
 		s.g.Expect(l.greet()).To(Succeed())
 		_ = l.Close()
 		s.add("its own session")
 	}
 	// That the honest node keeps its session is looked at after every attack.
-	last, _, err := s.open(own.at(elsewhere(0)), claimName)
+	last, _, err := s.open(own, claimName)
 	s.g.Expect(err).NotTo(HaveOccurred())
 	defer last.Close()
 	s.g.Expect(last.greet()).To(Succeed())
@@ -139,6 +134,6 @@ func selfSigned(s *siege) {
 // present tries to connect with a certificate, again and again.
 func (s *siege) present(certificate tls.Certificate) {
 	for !s.over() {
-		s.add(s.try(caller{elsewhere(0), []tls.Certificate{certificate}}))
+		s.add(s.try(caller{from: s.elsewhere(), certificates: []tls.Certificate{certificate}}))
 	}
 }

@@ -77,9 +77,10 @@ func TestOutcomes(t *testing.T) {
 	o.add("HTTP 429")
 	o.add("HTTP 401")
 	g.Expect(o.String()).To(Equal("HTTP 401 ×2, HTTP 429 ×1"))
-	g.Expect(o.check([]string{"HTTP 401", "HTTP 429"})).To(Succeed())
-	g.Expect(o.check([]string{"HTTP 401"})).To(MatchError(ContainSubstring("HTTP 429")))
-	g.Expect(o.check([]string{"HTTP 401", "HTTP 429", "close 1009"})).To(MatchError(ContainSubstring("close 1009")))
+	g.Expect(o.check([]string{"HTTP 401", "HTTP 429"}, nil)).To(Succeed())
+	g.Expect(o.check([]string{"HTTP 401"}, []string{"HTTP 429", "HTTP 503"})).To(Succeed())
+	g.Expect(o.check([]string{"HTTP 401"}, nil)).To(MatchError(ContainSubstring("HTTP 429")))
+	g.Expect(o.check([]string{"HTTP 401", "HTTP 429", "close 1009"}, nil)).To(MatchError(ContainSubstring("close 1009")))
 }
 
 func TestMissing(t *testing.T) {
@@ -98,4 +99,11 @@ func TestTable(t *testing.T) {
 	}})
 	g.Expect(text).To(MatchRegexp(`(?m)^\| attack +\| what the attacker gets +\|`))
 	g.Expect(text).To(MatchRegexp(`(?m)^\| garbage +\| close 4003 ×9 +\| protocol +\| 1\.5 MiB +\| 0\.5 MiB +\| 7 +\| 1\.5 ms +\| 2000\.0 ms +\|$`))
+}
+
+func TestCauses(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(causes(nil)).To(Equal("–"))
+	g.Expect(causes([]string{refused("protocol"), notJoined("token_used"), notRenewed("malformed")})).
+		To(Equal("hub protocol, join token_used, renew malformed"))
 }

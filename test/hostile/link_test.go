@@ -23,12 +23,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
+	. "github.com/onsi/gomega"
 
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/protocol"
@@ -38,22 +42,38 @@ import (
 // home is the address of the honest node.
 const home = "127.0.0.1"
 
-// elsewhere is the address of an attacker, one of 250.
-func elsewhere(i int) string { return fmt.Sprintf("127.0.%d.%d", 1+i/250%250, 1+i%250) }
+// elsewhere is an address that nobody has called from yet.
+func (e *enlisting) elsewhere() string {
+	n := e.addresses.Add(1)
+	return fmt.Sprintf("127.%d.%d.%d", 1+n/62500, 1+n/250%250, 1+n%250)
+}
 
 // caller says as whom a connection is made.
 type caller struct {
 	// from is the address that it comes from; empty means home.
 	from string
-	// identities are the certificates to present.
-	identities []tls.Certificate
+	// name is that of the node.
+	name string
+	// certificates are those to present.
+	certificates []tls.Certificate
+	// receiveBuffer is that of the socket in bytes; 0 leaves it to the kernel.
+	receiveBuffer int
 }
 
-func (i identity) at(from string) caller { return caller{from, []tls.Certificate{i.certificate}} }
+func (i identity) at(from string) caller {
+	return caller{from: from, name: i.name, certificates: []tls.Certificate{i.certificate}}
+}
 
 // dial makes a TCP connection, which is reset when it is closed: nothing is left of it.
 func (w *world) dial(from string) (*net.TCPConn, error) {
+	return w.dialWith(from, 0)
+}
+
+func (w *world) dialWith(from string, receiveBuffer int) (*net.TCPConn, error) {
 	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	if receiveBuffer > 0 {
+		dialer.Control = smallBuffer(receiveBuffer)
+	}
 	conn, err := dialer.Dial("tcp", w.fleet.HubAddress())
 	if err != nil {
 		return nil, err
@@ -65,10 +85,10 @@ func (w *world) dial(from string) (*net.TCPConn, error) {
 
 // tlsConfig does not choose among the certificates: an attacker presents what the hub
 // does not ask for, too.
-func (w *world) tlsConfig(identities []tls.Certificate) *tls.Config {
+func (w *world) tlsConfig(certificates []tls.Certificate) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: w.roots, ServerName: home, InsecureSkipVerify: w.roots == nil}
-	if len(identities) > 0 {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &identities[0], nil }
+	if len(certificates) > 0 {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificates[0], nil }
 	}
 	return config
 }
@@ -81,7 +101,7 @@ func (w *world) dialTLS(as caller) (*tls.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	secured := tls.Client(conn, w.tlsConfig(as.identities))
+	secured := tls.Client(conn, w.tlsConfig(as.certificates))
 	if err := secured.Handshake(); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -93,7 +113,11 @@ func exchange(conn net.Conn, request *http.Request) (*http.Response, error) {
 	if err := request.Write(conn); err != nil {
 		return nil, err
 	}
-	return http.ReadResponse(bufio.NewReader(conn), request)
+	return readResponse(conn)
+}
+
+func readResponse(conn net.Conn) (*http.Response, error) {
+	return http.ReadResponse(bufio.NewReader(conn), nil)
 }
 
 // open makes a WebSocket; the response tells why it did not become one.
@@ -102,9 +126,9 @@ func (w *world) open(as caller, change ...func(*websocket.Dialer, http.Header)) 
 	path := protocol.SyncPath
 	dialer := websocket.Dialer{
 		Subprotocols:   []string{protocol.Subprotocol},
-		NetDialContext: func(context.Context, string, string) (net.Conn, error) { return w.dial(as.from) },
+		NetDialContext: func(context.Context, string, string) (net.Conn, error) { return w.dialWith(as.from, as.receiveBuffer) },
 		// The TLS configuration is the attacker's own.
-		TLSClientConfig:  w.tlsConfig(as.identities),
+		TLSClientConfig:  w.tlsConfig(as.certificates),
 		HandshakeTimeout: patience,
 	}
 	for _, c := range change {
@@ -122,11 +146,33 @@ func (w *world) open(as caller, change ...func(*websocket.Dialer, http.Header)) 
 	return &link{conn}, response, nil
 }
 
+// begin opens a session.
+func (s *siege) begin(as caller, change ...func(*pb.Hello)) *link {
+	s.t.Helper()
+	l := s.connect(as)
+	s.g.Expect(l.greet(change...)).To(Succeed())
+	return l
+}
+
+// connect makes a WebSocket that must succeed.
+func (s *siege) connect(as caller) *link {
+	s.t.Helper()
+	l, _, err := s.open(as)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	return l
+}
+
 // queryHeader carries the query of the URL to open, and is not sent.
 const queryHeader = "Query"
 
 // link is a WebSocket of an attacker.
 type link struct{ *websocket.Conn }
+
+// raw sends bytes that need not be a frame.
+func (l *link) raw(data []byte) error {
+	_, err := l.NetConn().Write(data)
+	return err
+}
 
 // hostileVersion is what attackers say that they are.
 const hostileVersion = "hostile"
@@ -174,6 +220,24 @@ func (l *link) greet(change ...func(*pb.Hello)) error {
 	return nil
 }
 
+var errPong = errors.New("a pong has come")
+
+// ping returns when the hub has read all that was sent and has not ended the connection.
+// Nothing more can be received after that.
+func (l *link) ping() error {
+	l.SetPongHandler(func(string) error { return errPong })
+	if err := l.WriteControl(websocket.PingMessage, nil, time.Now().Add(patience)); err != nil {
+		return err
+	}
+	for {
+		if _, err := l.receive(); errors.Is(err, errPong) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
 // end reads on until the connection ends, and returns how it has.
 func (l *link) end() string {
 	for {
@@ -195,10 +259,14 @@ func describe(err error) string {
 		return fmt.Sprintf("close %d", closed.Code)
 	case errors.As(err, &network) && network.Op == "remote error":
 		return "TLS alert: " + strings.TrimPrefix(network.Err.Error(), "tls: ")
+	case slices.ContainsFunc(endsOfConnections, func(end error) bool { return errors.Is(err, end) }):
+		return "connection closed"
 	default:
 		return err.Error()
 	}
 }
+
+var endsOfConnections = []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}
 
 // Opcodes and bits of a WebSocket frame (RFC 6455, section 5.2).
 const (

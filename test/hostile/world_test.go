@@ -90,6 +90,8 @@ func newWorld(t *testing.T) *world {
 	w.manager = manager{pid: w.fleet.Manager().PID(), metrics: w.fleet.MetricsURL()}
 	w.honest = startHonest(t, w.fleet, w.client)
 	w.prepareEnlisting(t)
+	makeSync(t, w.client, bulk)
+	g.Expect(inParallel(8, bulkObjects, func(i int) error { return w.client.Create(t.Context(), bulkObject(i)) })).To(Succeed())
 	w.settle(t)
 	return w
 }

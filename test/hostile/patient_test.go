@@ -1,0 +1,195 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package hostile
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+
+	"github.com/edgesync/edgesync/internal/enroll/joinapi"
+	"github.com/edgesync/edgesync/internal/protocol"
+)
+
+const halfOpenCount = 10_000
+
+func patient() []attack {
+	return []attack{
+		{
+			name: "one byte every 100 ms: of the handshake, a header, a join, a Hello", run: slowLoris,
+			gets: []string{
+				"handshake: connection closed", "header: connection closed", "join: HTTP 408", "Hello: close 4003",
+			},
+			counted: []string{refused("timeout"), notJoined("timeout")},
+		},
+		{
+			name: "10,000 silent connections from one address", run: halfOpen(1, nil),
+			gets: []string{"dropped"}, may: []string{"still waiting"}, counted: []string{refused("pending")},
+		},
+		{
+			name: "10,000 silent connections from 1,000 addresses", run: halfOpen(1000, nil),
+			gets: []string{"dropped"}, may: []string{"still waiting"}, counted: []string{refused("pending")},
+		},
+		{
+			name: "10,000 connections in mid-handshake from one address", run: halfOpen(1, clientHello),
+			gets: []string{"dropped"}, may: []string{"still waiting"}, counted: []string{refused("pending")},
+		},
+		{
+			name: "10,000 connections in mid-handshake from 1,000 addresses", run: halfOpen(1000, clientHello),
+			gets: []string{"dropped"}, may: []string{"still waiting"}, counted: []string{refused("pending")},
+		},
+	}
+}
+
+// slowLoris never stops, and never comes to an end.
+func slowLoris(s *siege) {
+	stolen := s.enlist()
+	greeting, err := protocol.EncodeAgent(hello())
+	s.g.Expect(err).NotTo(HaveOccurred())
+	places := map[string]func() string{
+		"handshake": func() string {
+			conn, err := s.dial(s.elsewhere())
+			s.g.Expect(err).NotTo(HaveOccurred())
+			return dribble(conn, conn, clientHello(s), func() string { return answerOn(conn) })
+		},
+		"header": func() string {
+			return s.dribbleRequest("GET " + protocol.SyncPath + " HTTP/1.1\r\nHost: hub\r\nX-Filler: ")
+		},
+		"join": func() string {
+			return s.dribbleRequest("POST " + joinapi.Path + " HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\n{\"token\":\"")
+		},
+		"Hello": func() string {
+			l := s.connect(stolen.at(s.elsewhere()))
+			return dribble(l, l.NetConn(), frame(fin|binaryFrame, len(greeting), greeting), l.end)
+		},
+	}
+	ended := make(chan string)
+	for name, attack := range places {
+		go func() { ended <- name + ": " + attack() }()
+	}
+	for range places {
+		s.add(<-ended)
+	}
+	s.hold()
+}
+
+// dribbleRequest sends the beginning at once, and then more.
+func (s *siege) dribbleRequest(begin string) string {
+	conn, err := s.dialTLS(caller{from: s.elsewhere()})
+	s.g.Expect(err).NotTo(HaveOccurred())
+	_, err = io.WriteString(conn, begin)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	return dribble(conn, conn, nil, func() string { return answerOn(conn) })
+}
+
+// dribble sends the text slowly, and when it is at an end but for its last byte, zeros
+// without end, until answer returns.
+func dribble(conn io.Closer, w io.Writer, text []byte, answer func() string) string {
+	defer conn.Close()
+	ended := make(chan string, 1)
+	go func() { ended <- answer() }()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for i := 0; ; i++ {
+		select {
+		case outcome := <-ended:
+			return outcome
+		case <-ticker.C:
+		}
+		next := []byte{'0'}
+		if i < len(text) {
+			next = text[i : i+1]
+		}
+		_, _ = w.Write(next) // how the connection ends is what the answer says
+	}
+}
+
+// clientHello is the first flight of a TLS handshake.
+func clientHello(s *siege) []byte {
+	near, far := net.Pipe()
+	defer far.Close()
+	go func() { _ = tls.Client(near, s.tlsConfig(nil)).Handshake() }()
+	flight := make([]byte, 64<<10)
+	n, err := far.Read(flight)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	return flight[:n]
+}
+
+// halfOpen opens connections, sends on each what begin says, and nothing more. A node
+// gets in meanwhile, at the first attempt.
+func halfOpen(addresses int, begin func(*siege) []byte) func(*siege) {
+	return func(s *siege) {
+		first := []byte{}
+		if begin != nil {
+			first = begin(s)
+		}
+		newcomer := s.enlist()
+		from := make([]string, addresses)
+		for i := range from {
+			from[i] = s.elsewhere()
+		}
+		conns := make([]net.Conn, connectionsPossible(s.g))
+		defer func() {
+			for _, conn := range conns {
+				_ = conn.Close()
+			}
+		}()
+		for i := range conns {
+			conn, err := s.dial(from[i%len(from)])
+			s.g.Expect(err).NotTo(HaveOccurred())
+			conns[i] = conn
+			_, err = conn.Write(first)
+			s.g.Expect(err).NotTo(HaveOccurred())
+			if i%1000 == 999 {
+				s.begin(newcomer.at(home)).Close()
+			}
+		}
+		s.hold()
+		for _, conn := range conns {
+			s.add(fateOf(conn))
+		}
+	}
+}
+
+// fateOf tells whether the hub has dropped a connection by now.
+func fateOf(conn net.Conn) string {
+	_ = conn.SetReadDeadline(time.Now())
+	_, err := io.Copy(io.Discard, conn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "still waiting"
+	}
+	return "dropped"
+}
+
+// connectionsPossible is how many connections this process and the manager may have: the
+// limit of the machine may be below what the attack wants.
+func connectionsPossible(g *WithT) int {
+	const others = 1000
+	limit := unix.Rlimit{Cur: halfOpenCount + others, Max: halfOpenCount + others}
+	var now unix.Rlimit
+	g.Expect(unix.Getrlimit(unix.RLIMIT_NOFILE, &now)).To(Succeed())
+	if now.Cur < limit.Cur && unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return int(now.Cur) - others
+	}
+	return halfOpenCount
+}
