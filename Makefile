@@ -140,12 +140,7 @@ bench: kube build ## Run the benchmarks, or one group of them (BENCH=sync); writ
 
 .PHONY: fuzz
 fuzz: ## Fuzz every fuzz target for FUZZTIME (30s).
-	@for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r dirname | sort -u); do \
-	  for target in $$(go test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
-	    echo "fuzz: $$dir $$target"; \
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) $$dir; \
-	  done; \
-	done
+	@hack/tools/fuzz.sh $(or $(FUZZTIME),30s)
 
 ##@ Build
 

@@ -264,3 +264,27 @@ func TestPortsOfTheRunBefore(t *testing.T) {
 	p.complete(ports{Hub: 2, Etcd: 3})
 	g.Expect(p).To(Equal(ports{APIServer: 16443, Etcd: 3, ControllerManager: 11257, Hub: 1, Health: 18081, Metrics: 18080}))
 }
+
+// Whatever the file of an earlier run holds is refused, or can be kept.
+func FuzzLoadRecord(f *testing.F) {
+	f.Add([]byte(`{"Ports":{"Hub":10443},"SampleApplied":true}`))
+	f.Add([]byte(`{"Ports":[]}`))
+	f.Add([]byte(`{"Ports":{"Hub":-1e9}}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(recordPath(dir), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := loadRecord(dir)
+		if err != nil {
+			return
+		}
+		if err := loaded.save(dir); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := loadRecord(dir); err != nil || again != loaded {
+			t.Fatalf("%+v became %+v: %v", loaded, again, err)
+		}
+	})
+}

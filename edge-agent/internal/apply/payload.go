@@ -17,7 +17,10 @@ limitations under the License.
 package apply
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -48,9 +51,35 @@ func render(entry *store.Entry) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := yaml.Marshal(u.Object)
+	text, err := json.Marshal(u.Object)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the content cannot be encoded: %w", ErrInvalid, err)
+	}
+	content, err := yaml.JSONToYAML(escapeForYAML(text))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the content cannot be written as YAML: %w", ErrInvalid, err)
 	}
 	return content, nil
+}
+
+// escapeForYAML escapes the characters that mean themselves in JSON and not in YAML,
+// which forbids them, or takes U+0085 for a line break and makes a space of it. In JSON
+// they are all within strings.
+func escapeForYAML(text []byte) []byte {
+	if bytes.IndexFunc(text, specialInYAML) < 0 {
+		return text
+	}
+	var escaped []byte
+	for _, r := range string(text) {
+		if specialInYAML(r) {
+			escaped = fmt.Appendf(escaped, `\u%04x`, r)
+		} else {
+			escaped = utf8.AppendRune(escaped, r)
+		}
+	}
+	return escaped
+}
+
+func specialInYAML(r rune) bool {
+	return r >= 0x7f && r <= 0x9f || r == 0xfeff || r == 0xfffe || r == 0xffff
 }

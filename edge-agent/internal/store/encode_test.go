@@ -59,3 +59,20 @@ func FuzzDecodeKey(f *testing.F) {
 		}
 	})
 }
+
+// A damaged file may hold anything under anything.
+func FuzzDecode(f *testing.F) {
+	entry := Entry{Record: configMap("x", "uid", "12", "content"), State: Applied}
+	f.Add(encodeKey(entry.Key), encodeEntry(&entry))
+	f.Add([]byte("a\x00b\x00c"), encodeEntry(&entry))
+	f.Add([]byte("\x00\x00\x00\x00"), []byte{entryFormat})
+	f.Fuzz(func(t *testing.T, rawKey, value []byte) {
+		entry, err := decode(rawKey, value)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(encodeKey(entry.Key), rawKey) {
+			t.Fatalf("the key %q became %q", rawKey, entry.Key)
+		}
+	})
+}
