@@ -140,13 +140,16 @@ func grantManagerRole(ctx context.Context, user string) {
 	}
 }
 
-func newHandler(ctx context.Context) http.Handler {
+func newHandler(ctx context.Context) http.Handler { return enroll.NewJoinHandler(newConfig(ctx)) }
+
+// newConfig is that of one more replica.
+func newConfig(ctx context.Context) enroll.Config {
 	ca, err := castore.Ensure(ctx, manager, namespace, time.Now())
 	Expect(err).NotTo(HaveOccurred())
-	return enroll.NewJoinHandler(enroll.Config{
+	return enroll.Config{
 		CA: pki.NewAuthority(ca), NodeLifetime: time.Hour, RenewalGrace: time.Hour, Client: manager, Namespace: namespace,
 		Recorder: recorder, Log: GinkgoLogr, Now: time.Now,
-	})
+	}
 }
 
 func newToken(ctx context.Context, template enroll.Token) string {
@@ -158,15 +161,20 @@ func newToken(ctx context.Context, template enroll.Token) string {
 }
 
 func join(ctx context.Context, handler http.Handler, token, node string) *httptest.ResponseRecorder {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	Expect(err).NotTo(HaveOccurred())
-	csr, err := pki.NewRequest(key)
-	Expect(err).NotTo(HaveOccurred())
-	body, err := json.Marshal(joinapi.Request{Token: token, Node: node, CSR: string(csr)})
+	body, err := json.Marshal(joinapi.Request{Token: token, Node: node, CSR: newCSR()})
 	Expect(err).NotTo(HaveOccurred())
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodPost, joinapi.Path, bytes.NewReader(body)))
 	return answer
+}
+
+func newCSR() string {
+	GinkgoHelper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	Expect(err).NotTo(HaveOccurred())
+	csr, err := pki.NewRequest(key)
+	Expect(err).NotTo(HaveOccurred())
+	return string(csr)
 }
 
 // reasons are those of the events in a namespace that are about an object.
