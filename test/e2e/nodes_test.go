@@ -22,34 +22,11 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
 )
 
 var _ = Describe("A node", func() {
-	It("that is revoked is told so, keeps what it has, and may come back", func(ctx SpecContext) {
-		f := newFixture(ctx)
-		n := f.start(ctx, "a")
-		settings := f.configMap("settings", "old")
-		create(ctx, settings, f.sync("all", f.configMaps()))
-		n.becomesMirrorOf(ctx, f.configMaps())
-
-		n.change(ctx, func(e *syncv1alpha1.EdgeNode) { e.Spec.Revoked = true })
-		Eventually(n.statusText).WithContext(ctx).Should(MatchRegexp(`Connection: +not connected: the hub refuses this node: .*revoked`))
-		n.has(ctx, "Connected", metav1.ConditionFalse, "Revoked", "spec.revoked is set")
-		change(ctx, settings, func(c *corev1.ConfigMap) { c.Data["key"] = "new" })
-		// Also when it asks again, which it has when it says HTTP.
-		Eventually(n.statusText).WithContext(ctx).Should(MatchRegexp(`the EdgeNode ` + n.NodeName + ` is revoked \(HTTP 403\)`))
-		Expect(n.fileOf(f.configMaps().named("settings"))).To(ContainSubstring("key: old"))
-
-		n.change(ctx, func(e *syncv1alpha1.EdgeNode) { e.Spec.Revoked = false })
-		n.becomesMirrorOf(ctx, f.configMaps())
-		n.has(ctx, "Connected", metav1.ConditionTrue, "Connected", "")
-	})
-
 	It("whose EdgeNode is deleted is told to join again, and can", func(ctx SpecContext) {
 		f := newFixture(ctx)
 		n := f.start(ctx, "a")

@@ -36,6 +36,8 @@ import (
 
 // AgentOptions say how an agent joins and runs. The zero value will do.
 type AgentOptions struct {
+	// Node is the name of the EdgeNode. Empty means that of the agent.
+	Node string
 	// Labels are those of the EdgeNode that the join makes.
 	Labels map[string]string
 	// HubURL is the address that the agent dials. Empty means Fleet.HubURL. That of a
@@ -58,9 +60,10 @@ type Agent struct {
 	options AgentOptions
 }
 
-// NewAgent returns the agent for the node name. It does not start it, but has it join
-// with a new token, for which the manager must run. An agent that has joined this hub
-// in an earlier run keeps its identity and store.
+// NewAgent returns the agent of that name, which is that of its directory. It does not
+// start it, but has it join with a new token, for which the manager must run, and which
+// takes the place of whatever has joined as the node before. An agent that has joined
+// this hub in an earlier run keeps its identity and store.
 func (f *Fleet) NewAgent(ctx context.Context, name string, options AgentOptions) (*Agent, error) {
 	a := f.Agent(name, options)
 	if err := os.MkdirAll(a.StateDir(), 0o700); err != nil {
@@ -75,7 +78,7 @@ func (f *Fleet) NewAgent(ctx context.Context, name string, options AgentOptions)
 // Agent is NewAgent without the join.
 func (f *Fleet) Agent(name string, options AgentOptions) *Agent {
 	options.HubURL = cmp.Or(options.HubURL, f.HubURL())
-	a := &Agent{fleet: f, NodeName: name, options: options}
+	a := &Agent{fleet: f, NodeName: cmp.Or(options.Node, name), options: options}
 	a.Program = &process.Program{
 		Path:     filepath.Join(f.options.Bin, "edge-agent"),
 		Dir:      filepath.Join(f.options.Dir, name),
