@@ -18,17 +18,15 @@ package castore
 
 import (
 	"context"
-	"crypto"
-	"crypto/tls"
+	"encoding/pem"
 	"errors"
-	"sync"
-	"sync/atomic"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -36,130 +34,422 @@ import (
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
-const namespace = "edgesync-system"
-
-var (
-	now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	key = client.ObjectKey{Namespace: namespace, Name: SecretName}
-)
-
-func TestEnsureMakesTheCAOnce(t *testing.T) {
+func TestTheFirstLoadMakesTheCA(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	c := fake.NewFakeClient()
+	c := fake.NewClientBuilder().Build()
 
-	first, err := Ensure(t.Context(), c, namespace, now)
+	first, err := newStore(c, now).Load(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
-	second, err := Ensure(t.Context(), c, namespace, now.Add(time.Hour))
+	second, err := newStore(c, now.Add(time.Hour)).Load(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 
-	g.Expect(second.Certificate().Raw).To(Equal(first.Certificate().Raw))
-	secret := &corev1.Secret{}
-	g.Expect(c.Get(t.Context(), key, secret)).To(Succeed())
-	g.Expect(secret.Type).To(Equal(corev1.SecretTypeTLS))
-	_, err = second.IssueNode(pki.Node{Name: "edge-1", UID: "uid", Join: 1}, first.Certificate().PublicKey, time.Hour, now)
+	g.Expect(second.Equal(first.Trust)).To(BeTrue())
+	g.Expect(second.Anchors()).To(HaveLen(1))
+	g.Expect(read(t, c, SecretName).Type).To(Equal(corev1.SecretTypeTLS))
+	expectState(t, c, first.Trust)
+	_, err = second.CA.IssueNode(pki.Node{Name: "edge-1", UID: "uid", Join: 1}, first.CA.Certificate().PublicKey, time.Hour, now)
 	g.Expect(err).NotTo(HaveOccurred(), "the key was loaded as well")
+	g.Expect(Ensure(t.Context(), c, namespace, now)).To(HaveField("Hash()", first.CA.Hash()))
+	g.Expect(Load(t.Context(), c, namespace, now)).To(HaveField("Hash()", first.CA.Hash()))
 }
 
-// Every caller finds no Secret before any of them creates one.
-func TestEnsureRace(t *testing.T) {
+// In each case every replica has read the same when the first of them writes.
+func TestReplicasEndWithTheSameCA(t *testing.T) {
+	t.Parallel()
+	const replicas = 8
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		c := fake.NewClientBuilder().Build()
+		expectState(t, c, loadAll(t, c, replicas))
+	})
+	t.Run("supplied", func(t *testing.T) {
+		t.Parallel()
+		c, ca := fake.NewClientBuilder().Build(), newCA(t)
+		supply(t, c, ca)
+		trust := loadAll(t, c, replicas)
+		NewWithT(t).Expect(trust.Equal(pki.Trust{CA: ca})).To(BeTrue())
+		expectState(t, c, trust)
+	})
+	t.Run("rollover", func(t *testing.T) {
+		t.Parallel()
+		g := NewWithT(t)
+		former, next := newCA(t), newCA(t)
+		c := cluster(t, former)
+		supply(t, c, next)
+		trust := loadAll(t, c, replicas)
+		g.Expect(trust.CA.Hash()).To(Equal(next.Hash()))
+		g.Expect(trust.Earlier).To(HaveLen(1))
+		g.Expect(trust.Cross).To(HaveLen(1), "one of them has made it, and all have this one")
+		expectState(t, c, trust)
+	})
+	t.Run("restored", func(t *testing.T) {
+		t.Parallel()
+		ca := newCA(t)
+		c := cluster(t, ca)
+		remove(t, c, SecretName)
+		NewWithT(t).Expect(loadAll(t, c, replicas).Equal(pki.Trust{CA: ca})).To(BeTrue())
+	})
+}
+
+// What a replica has read first may be older than what it reads then. That must not
+// look like a change back.
+func TestNoWayBackFromAStaleRead(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	const callers = 8
-	var looked sync.WaitGroup
-	looked.Add(callers)
-	var creates atomic.Int32
-	c := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
-		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			if creates.Add(1) <= callers {
-				looked.Done()
-				looked.Wait()
+	former, next := newCA(t), newCA(t)
+	inner := cluster(t, former)
+	overtaken := false
+	c := interceptor.NewClient(inner, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, key, obj, opts...)
+			if !overtaken {
+				overtaken = true
+				supply(t, inner, next)
+				_, other := newStore(inner, now).Load(t.Context())
+				g.Expect(other).NotTo(HaveOccurred())
 			}
-			return c.Create(ctx, obj, opts...)
+			return err
 		},
 	})
-	hashes := make(chan string, callers)
-	for range callers {
-		go func() {
-			ca, err := Ensure(context.Background(), c, namespace, now)
-			if err != nil {
-				hashes <- err.Error()
-				return
-			}
-			hashes <- ca.Hash()
-		}()
-	}
-	stored, seen := "", 0
-	for hash := range hashes {
-		if seen == 0 {
-			stored = hash
-		}
-		g.Expect(hash).To(Equal(stored))
-		if seen++; seen == callers {
-			break
-		}
-	}
-	ca, err := Ensure(t.Context(), c, namespace, now)
+
+	loaded, err := newStore(c, now).Load(t.Context())
+
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(ca.Hash()).To(Equal(stored))
+	g.Expect(overtaken).To(BeTrue())
+	g.Expect(loaded.CA.Hash()).To(Equal(next.Hash()))
+	g.Expect(loaded.Cross).To(HaveLen(1))
+	expectState(t, inner, loaded.Trust)
 }
 
-func TestEnsureWithASecretOfTheUser(t *testing.T) {
+func TestAnotherCAIsSupplied(t *testing.T) {
 	t.Parallel()
-	g := NewWithT(t)
-	supplied, err := pki.NewCA(now)
-	g.Expect(err).NotTo(HaveOccurred())
-	keyPEM, err := supplied.KeyPEM()
-	g.Expect(err).NotTo(HaveOccurred())
-	leaf, err := supplied.IssueServer([]string{"hub"}, time.Hour, now)
-	g.Expect(err).NotTo(HaveOccurred())
-	good := map[string][]byte{"tls.crt": supplied.CertificatePEM(), "tls.key": keyPEM}
+	key := newKey(t)
+	leafPEM, leafKeyPEM := leafOf(t, newCA(t))
+	next := newCA(t)
+	data := func(ca *pki.CA) map[string][]byte {
+		result, err := encode(pki.Trust{CA: ca})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	withCACrt := data(next) // as cert-manager writes it
+	withCACrt["ca.crt"] = next.CertificatePEM()
+	hourly := suppliedCA(t, key, ends(now.Add(time.Hour)))
+	later := now.Add(2 * time.Hour)
 
 	tests := map[string]struct {
-		data map[string][]byte
-		at   time.Time
-		err  string // empty: accepted
+		former  *pki.CA
+		supply  map[string][]byte
+		accept  string // annotation
+		at      time.Time
+		refused string // empty: it is used
+		anchors int
 	}{
-		"good":           {good, now, ""},
-		"no key":         {map[string][]byte{"tls.crt": good["tls.crt"]}, now, "has no tls.key"},
-		"no certificate": {map[string][]byte{"tls.key": keyPEM}, now, "has no tls.crt"},
-		"garbage":        {map[string][]byte{"tls.crt": []byte("x"), "tls.key": keyPEM}, now, "cannot be used"},
-		"not a CA":       {map[string][]byte{"tls.crt": pki.EncodeCertificate(leaf.Leaf), "tls.key": encodeKey(g, leaf)}, now, "not a CA"},
-		"expired":        {good, now.Add(2 * pki.CALifetime), "expired at"},
+		"the same":                         {former: next, supply: data(next), anchors: 1},
+		"another":                          {former: newCA(t), supply: data(next), anchors: 2},
+		"of cert-manager":                  {former: newCA(t), supply: withCACrt, anchors: 2},
+		"renewed with the same key":        {former: hourly, supply: data(suppliedCA(t, key, asItIs)), anchors: 1},
+		"no key":                           {former: newCA(t), supply: map[string][]byte{"tls.crt": next.CertificatePEM()}, refused: "has no tls.key"},
+		"no certificate":                   {former: newCA(t), supply: map[string][]byte{"tls.key": data(next)["tls.key"]}, refused: "has no tls.crt"},
+		"nothing":                          {former: newCA(t), refused: "has no tls.crt"},
+		"garbage":                          {former: newCA(t), supply: map[string][]byte{"tls.crt": []byte("x"), "tls.key": data(next)["tls.key"]}, refused: "cannot be used"},
+		"not a CA":                         {former: newCA(t), supply: map[string][]byte{"tls.crt": leafPEM, "tls.key": leafKeyPEM}, refused: "not a CA"},
+		"expired":                          {former: newCA(t), supply: data(hourly), at: later, refused: "expired at"},
+		"the former cannot sign it":        {former: suppliedCA(t, key, pathLength0), supply: data(next), refused: "path length"},
+		"that is accepted":                 {former: suppliedCA(t, key, pathLength0), supply: data(next), accept: next.Hash(), anchors: 2},
+		"another was accepted":             {former: suppliedCA(t, key, pathLength0), supply: data(next), accept: newCA(t).Hash(), refused: AcceptStranding + "=" + next.Hash()},
+		"the former expired":               {former: hourly, supply: data(next), at: later, anchors: 1},
+		"broken, and the former expired":   {former: hourly, at: later, refused: "has no tls.crt"},
+		"accepted although it is a leaf":   {former: newCA(t), supply: map[string][]byte{"tls.crt": leafPEM, "tls.key": leafKeyPEM}, accept: "true", refused: "not a CA"},
+		"accepted although nobody suffers": {former: newCA(t), supply: data(next), accept: next.Hash(), anchors: 2},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := NewWithT(t)
-			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: SecretName}, Data: test.data}
-			c := fake.NewFakeClient(secret.DeepCopy())
-			ca, err := Ensure(t.Context(), c, namespace, test.at)
-			if test.err == "" {
-				g.Expect(err).NotTo(HaveOccurred())
-				g.Expect(ca.Hash()).To(Equal(supplied.Hash()))
-			} else {
-				g.Expect(err).To(MatchError(And(ContainSubstring(test.err), ContainSubstring("edgesync-system/edgesync-ca"))))
+			c := cluster(t, test.former)
+			supplyData(t, c, test.supply)
+			secret := read(t, c, SecretName)
+			secret.Annotations = map[string]string{AcceptStranding: test.accept}
+			g.Expect(c.Update(t.Context(), secret)).To(Succeed())
+			at := test.at
+			if at.IsZero() {
+				at = now
 			}
-			after := &corev1.Secret{}
-			g.Expect(c.Get(t.Context(), key, after)).To(Succeed())
-			g.Expect(after.Data).To(Equal(test.data), "it is never written")
+
+			loaded, err := newStore(c, at).Load(t.Context())
+
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(read(t, c, SecretName).Data).To(Equal(secret.Data), "it is never written")
+			if test.refused != "" {
+				g.Expect(loaded.Refused).To(MatchError(And(ContainSubstring(test.refused), ContainSubstring("edgesync-system/edgesync-ca"))))
+				g.Expect(loaded.CA.Hash()).To(Equal(test.former.Hash()))
+				expectState(t, c, pki.Trust{CA: test.former})
+				return
+			}
+			g.Expect(loaded.Refused).NotTo(HaveOccurred())
+			g.Expect(loaded.CA.CertificatePEM()).To(Equal(test.supply["tls.crt"]))
+			g.Expect(loaded.Anchors()).To(HaveLen(test.anchors))
+			expectState(t, c, loaded.Trust)
 		})
 	}
 }
 
-func TestEnsureReportsTheAPIServer(t *testing.T) {
+// A key that has been succeeded could sign whatever nodes still trust.
+func TestTheFormerKeyIsNotKept(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	broken := errors.New("no route to host")
-	c := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
-		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return broken },
-	})
-	_, err := Ensure(t.Context(), c, namespace, now)
-	g.Expect(err).To(MatchError(broken))
+	former := newCA(t)
+	c := cluster(t, former)
+	secret := func() string { return secretOf(t, former) }()
+	g.Expect(string(read(t, c, StateName).Data["tls.key"])).To(ContainSubstring(secret), "to be succeeded it is needed")
+	supply(t, c, newCA(t))
+
+	_, err := newStore(c, now).Load(t.Context())
+
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, name := range []string{SecretName, StateName} {
+		for field, value := range read(t, c, name).Data {
+			g.Expect(string(value)).NotTo(ContainSubstring(secret), "%s %s", name, field)
+		}
+	}
 }
 
-func encodeKey(g Gomega, cert *tls.Certificate) []byte {
-	keyPEM, err := pki.EncodeKey(cert.PrivateKey.(crypto.Signer))
+// secretOf is a part of the private key as it stands in PEM.
+func secretOf(t testing.TB, ca *pki.CA) string {
+	t.Helper()
+	keyPEM, err := ca.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first line of a P-256 key in PKCS #8 holds the private scalar, behind 36 bytes.
+	return strings.Split(string(keyPEM), "\n")[1][49:]
+}
+
+func TestTheFirstCAThatIsSupplied(t *testing.T) {
+	t.Parallel()
+	leafPEM, leafKeyPEM := leafOf(t, newCA(t))
+	good := newCA(t)
+	keyPEM, err := good.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		data map[string][]byte
+		at   time.Time
+		err  string
+	}{
+		"no key":         {map[string][]byte{"tls.crt": good.CertificatePEM()}, now, "has no tls.key"},
+		"no certificate": {map[string][]byte{"tls.key": keyPEM}, now, "has no tls.crt"},
+		"garbage":        {map[string][]byte{"tls.crt": []byte("x"), "tls.key": keyPEM}, now, "cannot be used"},
+		"not a CA":       {map[string][]byte{"tls.crt": leafPEM, "tls.key": leafKeyPEM}, now, "not a CA"},
+		"expired":        {map[string][]byte{"tls.crt": good.CertificatePEM(), "tls.key": keyPEM}, now.Add(2 * pki.CALifetime), "expired at"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			c := fake.NewClientBuilder().Build()
+			supplyData(t, c, test.data)
+
+			_, err := newStore(c, test.at).Load(t.Context())
+
+			g.Expect(err).To(MatchError(And(ContainSubstring(test.err), ContainSubstring("edgesync-system/edgesync-ca"), ContainSubstring("or be deleted"))))
+			g.Expect(read(t, c, SecretName).Data).To(Equal(test.data), "it is never written")
+			g.Expect(read(t, c, StateName)).To(BeNil())
+		})
+	}
+}
+
+func TestSecretsAreDeleted(t *testing.T) {
+	t.Parallel()
+	tests := map[string][]string{
+		"the CA":    {SecretName},
+		"the state": {StateName},
+		"both":      {SecretName, StateName},
+	}
+	for name, deleted := range tests {
+		t.Run(name+" while the manager runs", func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			c := cluster(t, newCA(t))
+			supply(t, c, newCA(t))
+			store := newStore(c, now)
+			before, err := store.Load(t.Context())
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(before.Anchors()).To(HaveLen(2))
+			remove(t, c, deleted...)
+
+			after, err := store.Load(t.Context())
+
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(after.Refused).NotTo(HaveOccurred())
+			g.Expect(after.Equal(before.Trust)).To(BeTrue())
+			expectState(t, c, before.Trust)
+			g.Expect(read(t, c, SecretName).Data["tls.crt"]).To(Equal(before.CA.CertificatePEM()))
+		})
+	}
+	t.Run("the CA while no manager runs", func(t *testing.T) {
+		t.Parallel()
+		g := NewWithT(t)
+		ca := newCA(t)
+		c := cluster(t, ca)
+		remove(t, c, SecretName)
+		loaded, err := newStore(c, now).Load(t.Context())
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(loaded.Equal(pki.Trust{CA: ca})).To(BeTrue())
+	})
+	t.Run("a CA that has expired", func(t *testing.T) {
+		t.Parallel()
+		g := NewWithT(t)
+		expired := suppliedCA(t, newKey(t), ends(now.Add(-time.Minute)))
+		c := cluster(t, expired)
+		remove(t, c, SecretName)
+		loaded, err := newStore(c, now).Load(t.Context())
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(loaded.CA.Hash()).NotTo(Equal(expired.Hash()), "there is nothing in restoring it")
+		g.Expect(loaded.CA.ValidAt(now)).To(Succeed())
+		expectState(t, c, loaded.Trust)
+	})
+}
+
+func TestTheStateIsBroken(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ca := newCA(t)
+	c := cluster(t, ca)
+	state := read(t, c, StateName)
+	state.Data["earlier.crt"] = []byte("x")
+	g.Expect(c.Update(t.Context(), state)).To(Succeed())
+
+	_, err := newStore(c, now).Load(t.Context())
+	g.Expect(err).To(MatchError(And(ContainSubstring("edgesync-system/edgesync-ca-state"), ContainSubstring("restore it from a backup, or delete it"))))
+
+	remove(t, c, StateName)
+	loaded, err := newStore(c, now).Load(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
-	return keyPEM
+	g.Expect(loaded.CA.Hash()).To(Equal(ca.Hash()))
+}
+
+func TestTheAPIServerFails(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("no route to host")
+	tests := map[string]interceptor.Funcs{
+		"get": {Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return broken
+		}},
+		"create": {Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return broken }},
+	}
+	for name, fault := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := newStore(interceptor.NewClient(fake.NewClientBuilder().Build(), fault), now).Load(t.Context())
+			NewWithT(t).Expect(err).To(MatchError(broken))
+		})
+	}
+	t.Run("update", func(t *testing.T) {
+		t.Parallel()
+		g := NewWithT(t)
+		former := newCA(t)
+		c := cluster(t, former)
+		supply(t, c, newCA(t))
+		fault := interceptor.Funcs{Update: func(context.Context, client.WithWatch, client.Object, ...client.UpdateOption) error { return broken }}
+		_, err := newStore(interceptor.NewClient(c, fault), now).Load(t.Context())
+		g.Expect(err).To(MatchError(broken), "nothing is used that is not stored")
+		expectState(t, c, pki.Trust{CA: former})
+	})
+}
+
+// Whatever is wrong with a Secret, what it says about that shows nothing of a key.
+func TestErrorsDoNotShowTheKey(t *testing.T) {
+	t.Parallel()
+	ca := newCA(t)
+	keyPEM, err := ca.KeyPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(keyPEM)
+	cut := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: block.Bytes[:len(block.Bytes)-7]})
+	crt := ca.CertificatePEM()
+	tests := map[string]map[string][]byte{
+		"swapped":           {"tls.crt": keyPEM, "tls.key": crt},
+		"both the key":      {"tls.crt": keyPEM, "tls.key": keyPEM},
+		"of another":        {"tls.crt": newCA(t).CertificatePEM(), "tls.key": keyPEM},
+		"cut":               {"tls.crt": crt, "tls.key": cut},
+		"no PEM":            {"tls.crt": crt, "tls.key": block.Bytes},
+		"no frame":          {"tls.crt": crt, "tls.key": keyPEM[28:]},
+		"as the type":       {"tls.crt": crt, "tls.key": []byte("-----BEGIN x-----\n-----END x-----\n")},
+		"among the CAs":     {"tls.crt": crt, "tls.key": keyPEM, "earlier.crt": keyPEM},
+		"among the crosses": {"tls.crt": crt, "tls.key": keyPEM, "cross.crt": slices.Concat(crt, keyPEM)},
+	}
+	for name, data := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			secret := &corev1.Secret{Data: data}
+			_, suppliedErr := parseSupplied(secret, now)
+			_, stateErr := parseState(secret)
+			g.Expect(errors.Join(suppliedErr, stateErr)).To(HaveOccurred())
+			for _, err := range []error{suppliedErr, stateErr} {
+				if err != nil {
+					g.Expect(err.Error()).NotTo(ContainSubstring(secretOf(t, ca)[:8]))
+					g.Expect(err.Error()).NotTo(ContainSubstring(string(block.Bytes[36:44])))
+				}
+			}
+		})
+	}
+}
+
+func leafOf(t testing.TB, ca *pki.CA) (certPEM, keyPEM []byte) {
+	t.Helper()
+	key := newKey(t)
+	cert, err := ca.IssueNode(pki.Node{Name: "edge-1", UID: "uid", Join: 1}, key.Public(), time.Hour, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err = pki.EncodeKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pki.EncodeCertificate(cert), keyPEM
+}
+
+// FuzzSecrets has a manager start with whatever is in the Secrets.
+func FuzzSecrets(f *testing.F) {
+	keyPEM, err := newCA(f).KeyPEM()
+	if err != nil {
+		f.Fatal(err)
+	}
+	former, next := newCA(f), newCA(f)
+	trust, err := pki.Trust{CA: former}.Succeed(next, nil, now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	data, err := encode(trust)
+	if err != nil {
+		f.Fatal(err)
+	}
+	crt, key, earlier, cross := data["tls.crt"], data["tls.key"], data["earlier.crt"], data["cross.crt"]
+	f.Add(crt, key, crt, key, earlier, cross)
+	f.Add(former.CertificatePEM(), keyPEM, crt, key, earlier, cross)
+	f.Add([]byte("x"), []byte{}, crt, key, []byte{}, []byte{})
+	f.Fuzz(func(t *testing.T, crt, key, stateCrt, stateKey, earlier, cross []byte) {
+		c := fake.NewClientBuilder().Build()
+		supplyData(t, c, map[string][]byte{"tls.crt": crt, "tls.key": key})
+		state := &corev1.Secret{Data: map[string][]byte{"tls.crt": stateCrt, "tls.key": stateKey, "earlier.crt": earlier, "cross.crt": cross}}
+		state.Namespace, state.Name = namespace, StateName
+		if err := c.Create(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := newStore(c, now).Load(t.Context())
+		if err != nil {
+			return
+		}
+		again, err := newStore(c, now).Load(t.Context())
+		if err != nil || !again.Equal(loaded.Trust) {
+			t.Fatalf("the next manager has another CA (%v)", err)
+		}
+	})
 }
