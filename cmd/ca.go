@@ -151,7 +151,7 @@ func (c *caCommand) print(out io.Writer, shown shownCAs, now time.Time) error {
 	}
 	if shown.Pending != "" {
 		fmt.Fprintf(out, "\nThe Secret %[1]s holds another CA, %[2]s. The managers change to it within a minute;\n"+
-			"if they do not, an Event says why: kubectl -n %[3]s get events --field-selector regarding.name=%[1]s\n",
+			"if they do not, an Event says why: kubectl -n %[3]s events --for secret/%[1]s\n",
 			castore.SecretName, shown.Pending, c.namespace)
 	}
 	return nil
