@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -71,8 +72,8 @@ var _ = Describe("Bad input", func() {
 
 	It("to a join is refused, and the token is not wasted", func(ctx SpecContext) {
 		f := newFixture(ctx)
-		token := newToken(ctx, f.namespace+"-a")
-		other := newToken(ctx, f.namespace+"-b")
+		token := newToken(ctx, "--node="+f.namespace+"-a")
+		other := newToken(ctx, "--node="+f.namespace+"-b")
 		state := GinkgoT().TempDir()
 		join := func(node, token, caHash string) (string, error) {
 			command := exec.CommandContext(ctx, agentPath(), "join", "--state-dir="+filepath.Join(state, node), "--node="+node,
@@ -142,13 +143,21 @@ var _ = Describe("Bad input", func() {
 func agentPath() string { return filepath.Join(filepath.Dir(world.Manager().Path), "edge-agent") }
 
 // joinToken is the answer of manager token create.
-type joinToken struct{ ID, Token, CAHash string }
+type joinToken struct {
+	ID, Token, CAHash string
+	Expires           time.Time
+}
 
-func newToken(ctx SpecContext, node string) (token joinToken) {
+func newToken(ctx SpecContext, args ...string) (token joinToken) {
 	GinkgoHelper()
-	out, err := exec.CommandContext(ctx, world.Manager().Path, "token", "create", "--output=json", "--node="+node,
-		"--kubeconfig="+world.ControlPlane().KubeconfigPath(), "--namespace="+fleet.Namespace).Output()
-	Expect(err).NotTo(HaveOccurred())
-	Expect(json.Unmarshal(out, &token)).To(Succeed())
+	out := runManager(ctx, append([]string{"token", "create", "--output=json"}, args...)...)
+	Expect(json.Unmarshal([]byte(out), &token)).To(Succeed())
 	return token
+}
+
+// runManager runs a subcommand of the manager as the administrator.
+func runManager(ctx SpecContext, args ...string) string {
+	GinkgoHelper()
+	return run(ctx, world.Manager().Path, append(args,
+		"--kubeconfig="+world.ControlPlane().KubeconfigPath(), "--namespace="+fleet.Namespace)...)
 }
