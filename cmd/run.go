@@ -139,6 +139,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	nodes, err := hub.New(hub.Options{
 		Index: index, Observer: trigger, ClusterEpoch: epoch,
 		Admit:    admitTo(admission.Gate{Cached: mgr.GetClient(), Live: direct}),
+		Info:     id.info,
 		Log:      mgr.GetLogger().WithName("hub"),
 		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat,
 	})
@@ -155,7 +156,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	return errors.Join(
 		admission.Watch(mgr, nodes.Readmit),
 		mgr.Add(watches),
-		mgr.Add(id.watcher(mgr, func() {})),
+		mgr.Add(id.watcher(mgr, nodes.Announce)),
 		mgr.Add(newServer(mgr, o, nodes, direct, id, primed)),
 		mgr.AddReadyzCheck("hub", readyOnce(primed)))
 }

@@ -35,6 +35,7 @@ import (
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -206,6 +207,7 @@ func TestServerWaitsUntilItIsReady(t *testing.T) {
 	hub, err := New(Options{
 		Index: desired.NewIndex(nil), Observer: newObserver(), ClusterEpoch: epoch,
 		Admit: func(context.Context, pki.Node) error { return nil },
+		Info:  func() *pb.HubInfo { return hubInfo },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	server := &Server{Hub: hub, Address: "127.0.0.1:0", Ready: make(chan struct{})}

@@ -24,6 +24,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,11 +151,12 @@ func (a *agent) closed() *websocket.CloseError {
 }
 
 func hello(r *replica) *pb.AgentMessage {
-	digest := r.digest()
+	digest, info := r.digest(), protocol.HubInfoDigest(hubInfo)
 	return &pb.AgentMessage{Body: &pb.AgentMessage_Hello{Hello: &pb.Hello{
 		ProtocolVersions: []uint32{protocol.Version},
 		AgentVersion:     "v0.1.0", BootId: "boot-1", StoreEpoch: "store-1",
-		ClusterEpoch: r.epoch, InventoryCount: uint32(len(r.held)), InventoryDigest: digest[:],
+		HubInfoDigest: info[:],
+		ClusterEpoch:  r.epoch, InventoryCount: uint32(len(r.held)), InventoryDigest: digest[:],
 	}}}
 }
 
@@ -301,6 +303,8 @@ func names(messages []*pb.HubMessage) []string {
 			names = append(names, "inventory?")
 		case message.GetBookmark() != nil:
 			names = append(names, "bookmark")
+		case message.GetHubInfo() != nil:
+			names = append(names, "info "+strings.Join(message.GetHubInfo().GetAddresses(), " "))
 		}
 	}
 	return names

@@ -37,6 +37,7 @@ import (
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
 // Observer is told what the sessions come to. Its methods are called often and must
@@ -56,6 +57,9 @@ type Options struct {
 	// *Refusal, or another error, which the node does not get to see. It is asked for each
 	// connection, again once its Hello has come, and by Readmit.
 	Admit func(ctx context.Context, node pki.Node) error
+	// Info is what nodes are to know of the hub, which changes only before Announce is
+	// called. It must keep to the limits of the protocol, is called often, and must not block.
+	Info func() *pb.HubInfo
 	// ClusterEpoch identifies the cluster, whose resource versions are comparable.
 	ClusterEpoch string
 	Log          logr.Logger
@@ -73,8 +77,8 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() error {
-	if o.Index == nil || o.Observer == nil || o.Admit == nil || o.ClusterEpoch == "" {
-		return errors.New("the hub needs an index, an observer, an admission and a cluster epoch")
+	if o.Index == nil || o.Observer == nil || o.Admit == nil || o.Info == nil || o.ClusterEpoch == "" {
+		return errors.New("the hub needs an index, an observer, an admission, an info and a cluster epoch")
 	}
 	setDefault(&o.MaxNodes, 20_000)
 	setDefault(&o.Heartbeat, 20*time.Second)
@@ -173,6 +177,14 @@ func (h *Hub) Progress(name string, keys []object.Key) (delivery.Progress, []del
 func (h *Hub) Disconnect(name, reason string) {
 	if s := h.session(name); s != nil {
 		s.end(protocol.CloseRefused, reason)
+	}
+}
+
+// Announce tells every node what Info says now, unless the node knows it. It does not
+// wait until they have been told.
+func (h *Hub) Announce() {
+	for _, s := range h.all() {
+		s.announce()
 	}
 }
 
@@ -318,7 +330,13 @@ func (h *Hub) Drain() {
 
 func (h *Hub) startDraining() []*session {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.draining = true
+	h.mu.Unlock()
+	return h.all()
+}
+
+func (h *Hub) all() []*session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return slices.Collect(maps.Values(h.sessions))
 }

@@ -36,7 +36,7 @@ func (s *session) read() error {
 	if err != nil {
 		return err
 	}
-	s.agentVersion, s.bootID, s.labels = hello.GetAgentVersion(), hello.GetBootId(), hello.GetLabels()
+	s.introduce(hello)
 	s.wire.socket.SetPatience(inventoryTimeout)
 	keys, entered := s.hub.enter(s)
 	if !entered {
@@ -49,6 +49,12 @@ func (s *session) read() error {
 	s.hub.options.Observer.OnNodeEvent(s.name)
 	s.wire.socket.SetPatience(s.hub.options.Heartbeat * 5 / 2)
 	return s.readLoop()
+}
+
+// introduce takes over what the node says of itself.
+func (s *session) introduce(hello *pb.Hello) {
+	s.agentVersion, s.bootID = hello.GetAgentVersion(), hello.GetBootId()
+	s.labels, s.info = hello.GetLabels(), hello.GetHubInfoDigest()
 }
 
 func (s *session) readLoop() error {

@@ -53,7 +53,10 @@ type session struct {
 	agentVersion string
 	bootID       string
 	labels       map[string]string
-	wire         *wire
+	// info is the digest of what the node knows of the hub; empty if it knows nothing.
+	// Only the reader uses it before the session is opened, and only the writer after.
+	info []byte
+	wire *wire
 	// place is what the session gives back once it is no longer pending.
 	place *conn
 	log   logr.Logger
@@ -75,6 +78,8 @@ type session struct {
 		keys     map[object.Key]bool
 		recheck  bool
 		draining bool
+		// announce: what the node knows of the hub may be out of date.
+		announce bool
 		// absorbing are the keys that the writer looks up at the moment.
 		absorbing map[object.Key]bool
 	}
@@ -99,6 +104,7 @@ func (s *session) begin(hello *pb.Hello, keys []object.Key, held inventory) {
 	}
 	s.Changed(keys, true)
 	s.Recheck()
+	s.announce()
 	close(s.opened)
 }
 
@@ -127,6 +133,14 @@ func (s *session) Recheck() {
 func (s *session) drain() {
 	s.changed.Lock()
 	s.changed.draining = true
+	s.changed.Unlock()
+	s.signal()
+}
+
+// announce has the node told of the hub, if it does not know what there is to know.
+func (s *session) announce() {
+	s.changed.Lock()
+	s.changed.announce = true
 	s.changed.Unlock()
 	s.signal()
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
 func TestNewerSessionSupersedes(t *testing.T) {
@@ -175,6 +176,7 @@ func TestHubAndIndexAgreeOnTheSession(t *testing.T) {
 	h, err := New(Options{
 		Index: index, Observer: newObserver(), ClusterEpoch: epoch,
 		Admit: func(context.Context, pki.Node) error { return nil },
+		Info:  func() *pb.HubInfo { return hubInfo },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	bare := func() *session {

@@ -41,6 +41,7 @@ import (
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
 // patience is how long a test waits for what must happen.
@@ -49,6 +50,9 @@ const patience = time.Minute
 const epoch = "cluster-1"
 
 const certificateLifetime = 24 * time.Hour
+
+// hubInfo is what the hub says of itself, and what the agents of tests know already.
+var hubInfo = &pb.HubInfo{Addresses: []string{"https://hub.example:10443"}, Authorities: [][]byte{[]byte("a certificate")}}
 
 var (
 	configMaps = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
@@ -99,6 +103,7 @@ func newWorld(t testing.TB, network network, change ...func(*Options)) *world {
 	w.options = Options{
 		Index: w.index, Observer: w.observer, ClusterEpoch: epoch, Log: w.logs.logger(),
 		Admit: func(context.Context, pki.Node) error { return nil },
+		Info:  func() *pb.HubInfo { return hubInfo },
 	}
 	for _, c := range change {
 		c(&w.options)

@@ -17,6 +17,7 @@ limitations under the License.
 package hub
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/edgesync/edgesync/internal/delivery"
@@ -38,6 +39,9 @@ func (s *session) write() error {
 func (s *session) writeLoop() error {
 	for drained := false; !s.ended(); {
 		draining := s.absorb()
+		if err := s.inform(); err != nil {
+			return err
+		}
 		sent := false
 		var err error
 		switch {
@@ -56,6 +60,28 @@ func (s *session) writeLoop() error {
 		}
 	}
 	return nil
+}
+
+// inform tells the node of the hub if announce has asked for that, and it is news.
+func (s *session) inform() error {
+	if !s.takeAnnouncement() {
+		return nil
+	}
+	info := s.hub.options.Info()
+	digest := protocol.HubInfoDigest(info)
+	if bytes.Equal(s.info, digest[:]) {
+		return nil
+	}
+	s.info = digest[:]
+	return s.wire.write(&pb.HubMessage{Body: &pb.HubMessage_HubInfo{HubInfo: info}})
+}
+
+func (s *session) takeAnnouncement() bool {
+	s.changed.Lock()
+	defer s.changed.Unlock()
+	asked := s.changed.announce
+	s.changed.announce = false
+	return asked
 }
 
 // sleep waits until there is something to do. A draining session sends nothing, so no

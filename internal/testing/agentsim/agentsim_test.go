@@ -59,6 +59,7 @@ func serve(t *testing.T) (h *hub.Hub, table *desired.Table, address string, ca *
 	h, err := hub.New(hub.Options{
 		Index: index, Observer: nobody{}, ClusterEpoch: "cluster", Log: logr.Discard(),
 		Admit: func(context.Context, pki.Node) error { return nil },
+		Info:  func() *pb.HubInfo { return &pb.HubInfo{Authorities: [][]byte{[]byte("a certificate")}} },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	ca, err = pki.NewCA(time.Now())
@@ -122,6 +123,7 @@ func TestFollowsARealHub(t *testing.T) {
 			}, time.Minute).Should(Equal(fmt.Sprint(count, count, 0, 0)))
 		}
 		g.Expect(next()).To(Equal("Welcome"))
+		g.Expect(next()).To(Equal("HubInfo"))
 		g.Expect([]string{next(), next()}).To(ConsistOf("Put a 1", "Put b 2"))
 		settled(2)
 		table.Upsert(configMap("a", "3"))
@@ -142,6 +144,8 @@ func describe(m *pb.HubMessage) string {
 		return "Delete " + body.Delete.GetKey().GetName()
 	case *pb.HubMessage_Welcome:
 		return "Welcome"
+	case *pb.HubMessage_HubInfo:
+		return "HubInfo"
 	default:
 		return fmt.Sprintf("%T", body)
 	}
