@@ -33,7 +33,7 @@ func TestHostileClients(t *testing.T) {
 		stolenCertificates(),
 		joins(),
 		requests(),
-		patient(),
+		unfinished(),
 		frames(),
 		lies(),
 		compromisedNodes(),

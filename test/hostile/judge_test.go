@@ -83,7 +83,16 @@ func TestOutcomes(t *testing.T) {
 	g.Expect(o.check([]string{"HTTP 401", "HTTP 429", "close 1009"}, nil)).To(MatchError(ContainSubstring("close 1009")))
 }
 
-func TestMissing(t *testing.T) {
+func TestLostClose(t *testing.T) {
+	g := NewWithT(t)
+	o := newOutcomes()
+	o.add("Hello: connection closed")
+	g.Expect(o.check([]string{"Hello: close 4003"}, nil)).To(Succeed())
+	g.Expect(o.check([]string{"close 4003"}, nil)).NotTo(Succeed())
+	g.Expect(o.check([]string{"Hello: HTTP 408"}, nil)).NotTo(Succeed())
+}
+
+func TestUnmoved(t *testing.T) {
 	g := NewWithT(t)
 	before := series{`refused{cause="401"}`: 1, "other": 1}
 	after := series{`refused{cause="401"}`: 2, "other": 1, `refused{cause="new"}`: 1}

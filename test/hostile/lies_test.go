@@ -19,6 +19,7 @@ package hostile
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 	. "github.com/onsi/gomega"
@@ -40,6 +41,7 @@ func lies() []attack {
 		{name: "inventory of a million entries", run: hugeInventory, gets: gets, counted: counted, growth: inventoryGrowth},
 		{name: "inventory of 100,000 entries as large as they may be", run: fatInventory, gets: gets, counted: counted, growth: inventoryGrowth},
 		{name: "results of objects of another node", run: foreignResults, gets: []string{"nothing"}},
+		{name: "results that change as fast as they go", run: flickeringResults, gets: []string{"nothing"}},
 		{name: "messages of a kind that is reserved, or of none", run: reservedMessages, gets: []string{"close 4003", "nothing"}, counted: counted},
 	}
 }
@@ -83,40 +85,45 @@ func hugeInventory(s *siege) {
 	l := s.connect(as)
 	s.g.Expect(l.send(hello(claimInventory(1_000_000)))).To(Succeed())
 	s.add(l.end())
-	s.sendInventory(as, 1_000_000, "")
+	s.add(s.sendInventory(as, 1_000_000, 2000, func(n int) *pb.InventoryEntry {
+		return &pb.InventoryEntry{
+			Key:    &pb.ObjectKey{Kind: "Lie", Name: fmt.Sprint(n)},
+			Digest: make([]byte, object.DigestSize), State: pb.ApplyState_APPLY_STATE_APPLIED,
+		}
+	}))
 	s.hold()
 }
 
+// fatInventory has no more entries than it may have.
 func fatInventory(s *siege) {
-	s.sendInventory(s.enlist().at(s.elsewhere()), protocol.MaxInventory, strings.Repeat("x", 200))
+	name := strings.Repeat("x", 253)
+	s.add(s.sendInventory(s.enlist().at(s.elsewhere()), protocol.MaxInventory, 100, func(n int) *pb.InventoryEntry {
+		return &pb.InventoryEntry{
+			Key: &pb.ObjectKey{Group: name, Kind: name[:63], Namespace: name, Name: fmt.Sprintf("%0253d", n)},
+			Uid: name[:128], Version: name[:128],
+			Digest: make([]byte, object.DigestSize), State: pb.ApplyState_APPLY_STATE_FAILED,
+			Message: strings.Repeat("x", protocol.MaxMessageBytes),
+		}
+	}))
 	s.hold()
 }
 
-// sendInventory sends as many entries as the hub takes.
-func (s *siege) sendInventory(as caller, count int, filler string) {
+// sendInventory sends entries, some in each frame, and returns how the session ends.
+func (s *siege) sendInventory(as caller, count, together int, entry func(n int) *pb.InventoryEntry) string {
 	l := s.begin(as, claimInventory(protocol.MaxInventory))
 	go func() {
-		const together = 400
 		for n := 0; n < count; n += together {
-			part := &pb.Inventory{Last: n+together == count}
+			part := &pb.Inventory{Last: n+together >= count}
 			for i := range together {
-				part.Entries = append(part.Entries, inventoryEntry(fmt.Sprintf("%07d%s", n+i, filler), filler))
+				part.Entries = append(part.Entries, entry(n+i))
 			}
 			if l.send(&pb.AgentMessage{Body: &pb.AgentMessage_Inventory{Inventory: part}}) != nil {
 				return
 			}
 		}
+		_ = l.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(patience))
 	}()
-	s.add(l.end())
-}
-
-func inventoryEntry(name, filler string) *pb.InventoryEntry {
-	return &pb.InventoryEntry{
-		Key:    &pb.ObjectKey{Group: filler, Kind: "Lie", Namespace: filler, Name: name},
-		Uid:    name[:min(len(name), 120)],
-		Digest: make([]byte, object.DigestSize), State: pb.ApplyState_APPLY_STATE_APPLIED,
-		Message: filler,
-	}
+	return l.end()
 }
 
 // foreignResults says that the honest node has failed, which nobody believes; what the
@@ -146,6 +153,27 @@ func foreignResults(s *siege) {
 	node, err := s.edgeNode(honestName)
 	s.g.Expect(err).NotTo(HaveOccurred())
 	s.g.Expect(node.Status.Failures).To(BeEmpty())
+	s.add("nothing")
+}
+
+// flickeringResults says of one object, in turn, that it was applied and that it was not.
+func flickeringResults(s *siege) {
+	as := s.enlist().at(s.elsewhere())
+	own := s.deliverTo(as.name, "own")
+	l := s.connect(as)
+	defer l.Close()
+	s.g.Expect(l.send(hello())).To(Succeed())
+	put := l.nextPut(s.g)
+	digest := object.DigestOf(put.GetPayload())
+	bad := failure(put.GetKey(), put.GetUid(), digest[:])
+	good := failure(put.GetKey(), put.GetUid(), digest[:])
+	good.GetApplied().Results[0].State, good.GetApplied().Results[0].Message = pb.ApplyState_APPLY_STATE_APPLIED, ""
+	s.g.Expect(l.send(&pb.AgentMessage{Body: &pb.AgentMessage_Ack{Ack: &pb.Ack{Cumulative: put.GetSequence()}}})).To(Succeed())
+	for !s.over() {
+		s.g.Expect(l.send(bad, good)).To(Succeed())
+		s.g.Expect(l.send(bad)).To(Succeed())
+	}
+	s.g.Eventually(s.failuresOf).WithArguments(own).WithTimeout(patience).Should(HaveLen(1))
 	s.add("nothing")
 }
 
@@ -193,17 +221,14 @@ func (l *link) nextPut(g *WithT) *pb.Put {
 	}
 }
 
-// reservedMessages are those that a later version may know, as message 6, which is to
-// report what runs on a node. Unknown fields beside a known message are ignored.
+// reservedMessages are those that a later version may know, as message 6. An unknown
+// field of a known message is ignored.
 func reservedMessages(s *siege) {
 	as := s.enlist().at(s.elsewhere())
-	report := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), []byte(honestName))
 	for i := 0; !s.over(); i++ {
-		unknown := protowire.AppendTag(nil, []protowire.Number{6, 99}[i%2], protowire.BytesType)
-		unknown = protowire.AppendBytes(unknown, report)
+		unknown := field([]protowire.Number{6, 99}[i%2], field(1, []byte(honestName)))
 		l := s.begin(as)
-		ack := protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), nil)
-		s.g.Expect(l.WriteMessage(websocket.BinaryMessage, inFrame(append(ack, unknown...)))).To(Succeed())
+		s.g.Expect(l.WriteMessage(websocket.BinaryMessage, inFrame(field(3, unknown)))).To(Succeed()) // in an Ack
 		s.g.Expect(l.ping()).To(Succeed())
 		s.add("nothing")
 		_ = l.Close()
@@ -213,6 +238,10 @@ func reservedMessages(s *siege) {
 	}
 }
 
-func inFrame(message []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), message)
+// inFrame is a frame of one message with this body.
+func inFrame(body []byte) []byte { return field(1, body) }
+
+// field encodes one field of a protobuf message.
+func field(number protowire.Number, value []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), value)
 }

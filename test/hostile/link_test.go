@@ -254,13 +254,13 @@ func describe(err error) string {
 	var network *net.OpError
 	switch {
 	case errors.As(err, &closed) && closed.Code == websocket.CloseAbnormalClosure:
-		return "connection closed"
+		return connectionClosed
 	case errors.As(err, &closed):
 		return fmt.Sprintf("close %d", closed.Code)
 	case errors.As(err, &network) && network.Op == "remote error":
 		return "TLS alert: " + strings.TrimPrefix(network.Err.Error(), "tls: ")
 	case slices.ContainsFunc(endsOfConnections, func(end error) bool { return errors.Is(err, end) }):
-		return "connection closed"
+		return connectionClosed
 	default:
 		return err.Error()
 	}

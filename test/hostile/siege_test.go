@@ -81,7 +81,10 @@ func (w *world) suffer(t *testing.T, a attack) row {
 
 	_, used.peak, err = w.manager.memory()
 	g.Expect(err).NotTo(HaveOccurred())
-	t.Logf("%s: %s; growth %s", a.name, s.outcomes, mebibytes(used.growth()))
+	after, err := w.manager.scrape(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	writes := writesOf(after) - writesOf(before)
+	t.Logf("%s; growth %s, %d writes to the API server", s.outcomes, mebibytes(used.growth()), writes)
 	g.Expect(s.check(a.gets, a.may)).To(Succeed())
 	g.Expect(used.check(max(a.growth, defaultGrowth))).To(Succeed())
 	w.expectCounted(g, t.Context(), before, a.counted)
@@ -130,6 +133,16 @@ func (w *world) expectRecovery(g *WithT, ctx context.Context) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(node.Status.Session).NotTo(BeNil(), "the honest node is not connected")
 	g.Expect(node.Status.Session.ID).To(Equal(w.session), "the honest node had to connect again")
+}
+
+// writesOf counts the requests of the manager that change something in the API server.
+func writesOf(metrics series) (total int) {
+	for name, value := range metrics {
+		if strings.HasPrefix(name, "rest_client_requests_total{") && !strings.Contains(name, `method="GET"`) {
+			total += int(value)
+		}
+	}
+	return total
 }
 
 // inParallel does something count times, and at most workers at once.

@@ -36,7 +36,7 @@ const (
 	// patience bounds every wait for what must come, on a machine however busy.
 	patience = 2 * time.Minute
 	// enough is how many updates have to reach the honest node during an attack.
-	enough = 60
+	enough = 50
 	// defaultGrowth bounds what an attack may add to the memory of the manager, unless
 	// the attack says otherwise. The garbage collector lets the heap double.
 	defaultGrowth = 64 << 20
