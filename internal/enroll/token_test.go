@@ -18,6 +18,7 @@ package enroll
 
 import (
 	"crypto/sha256"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 )
@@ -194,4 +196,26 @@ func FuzzTokenFromSecret(f *testing.F) {
 			t.Fatalf("accepted %+v", token)
 		}
 	})
+}
+
+// The sample is what people start from. As it is, it must let nobody in.
+func TestSample(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	manifest, err := os.ReadFile("../../config/samples/join_token.yaml")
+	g.Expect(err).NotTo(HaveOccurred())
+	secret := &corev1.Secret{}
+	g.Expect(yaml.UnmarshalStrict(manifest, secret)).To(Succeed())
+	secret.Data = map[string][]byte{}
+	for key, value := range secret.StringData { // as the API server does
+		secret.Data[key] = []byte(value)
+	}
+
+	token, err := tokenFromSecret(secret)
+
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(token).To(Equal(&Token{
+		ID: "shop0042", Expires: time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC), Uses: 1, Node: "till-0042",
+		Labels: map[string]string{"region": "eu"}, Unmanaged: true,
+	}))
 }
