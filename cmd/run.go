@@ -138,7 +138,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	}
 	nodes, err := hub.New(hub.Options{
 		Index: index, Observer: trigger, ClusterEpoch: epoch,
-		Admit:    admitTo(admission.Gate{Cached: mgr.GetClient(), Live: direct}),
+		Admit:    admitTo(admission.Gate{Cached: mgr.GetClient(), Live: direct}, id.authority),
 		Info:     id.info,
 		Log:      mgr.GetLogger().WithName("hub"),
 		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat,
@@ -156,7 +156,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	return errors.Join(
 		admission.Watch(mgr, nodes.Readmit),
 		mgr.Add(watches),
-		mgr.Add(id.watcher(mgr, nodes.Announce)),
+		mgr.Add(id.watcher(mgr, func() { nodes.Announce(); nodes.ReadmitAll() })),
 		mgr.Add(newServer(mgr, o, nodes, direct, id, primed)),
 		mgr.AddReadyzCheck("hub", readyOnce(primed)))
 }
@@ -196,10 +196,14 @@ func clusterEpoch(ctx context.Context, reader client.Reader) (string, error) {
 	return string(namespace.UID), nil
 }
 
-// admitTo is the gate as the hub wants it.
-func admitTo(gate admission.Gate) func(context.Context, pki.Node) error {
-	return func(ctx context.Context, peer pki.Node) error {
-		err := gate.Admit(ctx, peer)
+// admitTo is the gate as the hub wants it. The certificate was verified when the peer
+// connected, but its CA may be trusted no longer.
+func admitTo(gate admission.Gate, authority *pki.Authority) func(context.Context, pki.Peer) error {
+	return func(ctx context.Context, peer pki.Peer) error {
+		if authority.Verify(peer.Certificate, time.Now()) != nil {
+			return &hub.Refusal{Status: http.StatusForbidden, Message: "the CA of the certificate is not trusted any longer: join again"}
+		}
+		err := gate.Admit(ctx, peer.Node)
 		if refused := (*admission.Refused)(nil); errors.As(err, &refused) {
 			return &hub.Refusal{Status: http.StatusForbidden, Message: refused.Message}
 		}

@@ -70,7 +70,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // upgrade admits the node, and makes a WebSocket of its request. It has answered if
 // there is an error.
 func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, peer pki.Peer) (*websocket.Conn, error) {
-	if err := h.admit(r.Context(), peer.Node); err != nil {
+	if err := h.admit(r.Context(), peer); err != nil {
 		h.refuse(w, r, peer.Name, err)
 		return nil, err
 	}
@@ -95,11 +95,11 @@ func peerOf(state *tls.ConnectionState) (pki.Peer, error) {
 }
 
 // admit asks whether the node may have a session. The lock of the hub must not be held.
-func (h *Hub) admit(ctx context.Context, node pki.Node) error {
+func (h *Hub) admit(ctx context.Context, peer pki.Peer) error {
 	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
 	defer cancel()
 	defer context.AfterFunc(h.closing, cancel)()
-	return h.options.Admit(ctx, node)
+	return h.options.Admit(ctx, peer)
 }
 
 // refuse answers with a refusal. Whatever anybody can cause is no line in the log.
@@ -127,7 +127,7 @@ func (h *Hub) serve(peer pki.Peer, address string, place *conn, socket *websocke
 		_ = socket.Close()
 		return
 	}
-	s := newSession(h, peer.Node, address, w)
+	s := newSession(h, peer, address, w)
 	s.log, s.place = log.WithValues("session", s.id), place
 	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
 	notAfter := peer.Certificate.NotAfter

@@ -66,7 +66,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, newTCP(t), func(o *Options) {
-				o.Admit = func(_ context.Context, node pki.Node) error {
+				o.Admit = func(_ context.Context, node pki.Peer) error {
 					if node.Name != "edge-1" {
 						return errors.New("the name is not that of the certificate")
 					}
@@ -206,7 +206,7 @@ func TestServerWaitsUntilItIsReady(t *testing.T) {
 	g := NewWithT(t)
 	hub, err := New(Options{
 		Index: desired.NewIndex(nil), Observer: newObserver(), ClusterEpoch: epoch,
-		Admit: func(context.Context, pki.Node) error { return nil },
+		Admit: func(context.Context, pki.Peer) error { return nil },
 		Info:  func() *pb.HubInfo { return hubInfo },
 	})
 	g.Expect(err).NotTo(HaveOccurred())

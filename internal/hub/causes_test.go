@@ -74,7 +74,7 @@ func (w *world) refusedAs(status int, certificates ...tls.Certificate) {
 // Each refusal is counted once, under its cause.
 func TestCauses(t *testing.T) {
 	admission := func(err error) func(*Options) {
-		return func(o *Options) { o.Admit = func(context.Context, pki.Node) error { return err } }
+		return func(o *Options) { o.Admit = func(context.Context, pki.Peer) error { return err } }
 	}
 	for name, test := range map[string]struct {
 		cause   cause

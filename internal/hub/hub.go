@@ -56,7 +56,7 @@ type Options struct {
 	// Admit decides whether the bearer of a certificate may have a session: nil, a
 	// *Refusal, or another error, which the node does not get to see. It is asked for each
 	// connection, again once its Hello has come, and by Readmit.
-	Admit func(ctx context.Context, node pki.Node) error
+	Admit func(ctx context.Context, peer pki.Peer) error
 	// Info is what nodes are to know of the hub, which changes only before Announce is
 	// called. It must keep to the limits of the protocol, is called often, and must not block.
 	Info func() *pb.HubInfo
@@ -194,9 +194,23 @@ func (h *Hub) Announce() {
 // returns once Admit has answered.
 func (h *Hub) Readmit(name string) {
 	for _, s := range h.connectionsOf(name) {
-		if err := h.admit(context.Background(), s.peer); err != nil {
-			s.fail(refusalOf(err))
-		}
+		s.readmit()
+	}
+}
+
+// ReadmitAll is Readmit for all nodes, one after the other.
+func (h *Hub) ReadmitAll() {
+	h.mu.Lock()
+	everybody := slices.AppendSeq(slices.Collect(maps.Values(h.sessions)), maps.Values(h.opening))
+	h.mu.Unlock()
+	for _, s := range everybody {
+		s.readmit()
+	}
+}
+
+func (s *session) readmit() {
+	if err := s.hub.admit(context.Background(), s.peer); err != nil {
+		s.fail(refusalOf(err))
 	}
 }
 

@@ -65,7 +65,7 @@ type verdict struct{ err atomic.Pointer[error] }
 
 func (v *verdict) set(err error) { v.err.Store(&err) }
 
-func (v *verdict) admit(context.Context, pki.Node) error {
+func (v *verdict) admit(context.Context, pki.Peer) error {
 	if err := v.err.Load(); err != nil {
 		return *err
 	}
@@ -120,10 +120,10 @@ func TestReadmit(t *testing.T) {
 
 // A node that is still admitted notices nothing, and neither do others.
 func TestReadmitAsksAboutThePeer(t *testing.T) {
-	var asked atomic.Pointer[pki.Node]
+	var asked atomic.Pointer[pki.Peer]
 	w := newWorld(t, newTCP(t), func(o *Options) {
-		o.Admit = func(_ context.Context, node pki.Node) error {
-			asked.Store(&node)
+		o.Admit = func(_ context.Context, peer pki.Peer) error {
+			asked.Store(&peer)
 			return nil
 		}
 	})
@@ -132,16 +132,44 @@ func TestReadmitAsksAboutThePeer(t *testing.T) {
 	a.sync(r)
 	asked.Store(nil)
 	w.hub.Readmit("edge-1")
-	w.g.Expect(asked.Load()).To(HaveValue(Equal(pki.Node{Name: "edge-1", UID: "uid", Join: 1})))
+	w.g.Expect(asked.Load()).To(HaveValue(HaveField("Node", pki.Node{Name: "edge-1", UID: "uid", Join: 1})))
+	w.g.Expect(asked.Load().Certificate).NotTo(BeNil())
 	w.put(configMap("a", "10", "a"))
 	w.g.Expect(names(a.follow(r))).To(Equal([]string{"+a", "bookmark"}))
+}
+
+func TestReadmitAll(t *testing.T) {
+	var refuse atomic.Bool
+	w := newWorld(t, newTCP(t), func(o *Options) {
+		o.Admit = func(_ context.Context, peer pki.Peer) error {
+			if refuse.Load() && peer.Name != "edge-1" {
+				return &Refusal{Status: http.StatusForbidden, Message: "no"}
+			}
+			return nil
+		}
+	})
+	w.addNode("edge-1")
+	stays, r := w.connect("edge-1"), newReplica()
+	stays.sync(r)
+	w.addNode("edge-2")
+	goes := w.connect("edge-2")
+	goes.sync(newReplica())
+	opening := w.connect("edge-3") // says no Hello
+
+	refuse.Store(true)
+	w.hub.ReadmitAll()
+
+	w.g.Expect(goes.closed().Text).To(Equal("no"))
+	w.g.Expect(opening.closed().Text).To(Equal("no"))
+	w.put(configMap("a", "10", "a"))
+	w.g.Expect(names(stays.follow(r))).To(Equal([]string{"+a", "bookmark"}))
 }
 
 // While Admit decides, which may take seconds, the hub serves others.
 func TestAdmitIsAskedWithoutTheLock(t *testing.T) {
 	asked, answer := make(chan struct{}, 10), make(chan struct{})
 	w := newWorld(t, newTCP(t), func(o *Options) {
-		o.Admit = func(_ context.Context, node pki.Node) error {
+		o.Admit = func(_ context.Context, node pki.Peer) error {
 			if node.Name == "edge-1" {
 				asked <- struct{}{}
 				<-answer

@@ -46,7 +46,7 @@ const (
 type session struct {
 	hub          *Hub
 	name         string
-	peer         pki.Node
+	peer         pki.Peer
 	id           string
 	connected    time.Time
 	address      string
@@ -152,7 +152,7 @@ func (s *session) signal() {
 	}
 }
 
-func newSession(h *Hub, peer pki.Node, address string, w *wire) *session {
+func newSession(h *Hub, peer pki.Peer, address string, w *wire) *session {
 	return &session{
 		hub: h, name: peer.Name, peer: peer, address: address, wire: w,
 		id: uuid.NewString(), connected: time.Now(),

@@ -175,14 +175,14 @@ func TestHubAndIndexAgreeOnTheSession(t *testing.T) {
 	index.SetNode("edge-1", nil, desired.NodeSettings{})
 	h, err := New(Options{
 		Index: index, Observer: newObserver(), ClusterEpoch: epoch,
-		Admit: func(context.Context, pki.Node) error { return nil },
+		Admit: func(context.Context, pki.Peer) error { return nil },
 		Info:  func() *pb.HubInfo { return hubInfo },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	bare := func() *session {
 		near, far := net.Pipe()
 		t.Cleanup(func() { _, _ = near.Close(), far.Close() })
-		return newSession(h, pki.Node{Name: "edge-1"}, "", &wire{socket: &patient.Conn{Conn: near}})
+		return newSession(h, pki.Peer{Node: pki.Node{Name: "edge-1"}}, "", &wire{socket: &patient.Conn{Conn: near}})
 	}
 
 	// A busy index has those who want it overtake one another.
@@ -240,7 +240,7 @@ func TestDisconnectTellsTheReason(t *testing.T) {
 func TestNodeIsRevokedBeforeItsHello(t *testing.T) {
 	var revoked sync.Map
 	w := newWorld(t, newTCP(t), func(o *Options) {
-		o.Admit = func(_ context.Context, node pki.Node) error {
+		o.Admit = func(_ context.Context, node pki.Peer) error {
 			if _, ok := revoked.Load(node.Name); ok {
 				return &Refusal{Status: 403, Message: "the node is revoked"}
 			}

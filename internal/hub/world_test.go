@@ -102,7 +102,7 @@ func newWorld(t testing.TB, network network, change ...func(*Options)) *world {
 	}
 	w.options = Options{
 		Index: w.index, Observer: w.observer, ClusterEpoch: epoch, Log: w.logs.logger(),
-		Admit: func(context.Context, pki.Node) error { return nil },
+		Admit: func(context.Context, pki.Peer) error { return nil },
 		Info:  func() *pb.HubInfo { return hubInfo },
 	}
 	for _, c := range change {

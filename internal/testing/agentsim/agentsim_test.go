@@ -58,7 +58,7 @@ func serve(t *testing.T) (h *hub.Hub, table *desired.Table, address string, ca *
 	index.SetNode("edge-1", nil, desired.NodeSettings{})
 	h, err := hub.New(hub.Options{
 		Index: index, Observer: nobody{}, ClusterEpoch: "cluster", Log: logr.Discard(),
-		Admit: func(context.Context, pki.Node) error { return nil },
+		Admit: func(context.Context, pki.Peer) error { return nil },
 		Info:  func() *pb.HubInfo { return &pb.HubInfo{Authorities: [][]byte{[]byte("a certificate")}} },
 	})
 	g.Expect(err).NotTo(HaveOccurred())
