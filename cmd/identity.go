@@ -50,7 +50,7 @@ func loadIdentity(ctx context.Context, c client.Client, o *options) (*identity, 
 	authority.Set(loaded.Trust)
 	serving, err := pki.NewServingCertificate(authority, o.hub.publicNames, pki.ServerLifetime, time.Now)
 	if err != nil {
-		return nil, fmt.Errorf("the hub's certificate (see --hub-public-names): %w", err)
+		return nil, fmt.Errorf("the hub's certificate (see --hub-public-names, and `manager ca show`): %w", err)
 	}
 	return &identity{store: store, authority: authority, serving: serving, addresses: o.hub.addresses}, nil
 }

@@ -81,6 +81,11 @@ func (w *Watcher) poll(ctx context.Context) {
 		w.Log.Info("The CA has changed", "ca", loaded.CA.Hash(), "before", before.CA.Hash(), "trusted", len(loaded.Anchors()))
 		w.Changed()
 	}
+	expiry.Set(float64(loaded.CA.Certificate().NotAfter.Unix()))
+	refused.Set(0)
+	if loaded.Refused != nil {
+		refused.Set(1)
+	}
 	w.report(loaded.Refused, "CARefused")
 }
 
