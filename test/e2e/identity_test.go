@@ -20,11 +20,14 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
@@ -67,6 +70,31 @@ var _ = Describe("A join token", func() {
 			Expect(output).To(Equal(outputs[0]))
 		}
 		honest.becomesInSync(ctx)
+	})
+})
+
+var _ = Describe("What a node says of itself", func() {
+	It("is told apart from what the administrator says", func(ctx SpecContext) {
+		f := newFixture(ctx)
+		n := f.start(ctx, "a", fleet.AgentOptions{ExtraArgs: []string{"--label=tier=gold", "--label=name=b"}})
+		said, given := f.sync("said", f.configMaps().named("said")), f.sync("given", f.configMaps().named("secret"))
+		said.Spec.NodeSelector.MatchLabels[syncv1alpha1.SelfLabelPrefix+"tier"] = "gold"
+		given.Spec.NodeSelector.MatchLabels["tier"] = "gold"
+		create(ctx, f.configMap("said", "1"), f.configMap("secret", "1"), said, given)
+		n.becomesMirrorOf(ctx, f.configMaps().named("said"))
+		has(ctx, given, "Synced", metav1.ConditionFalse, "NoNodes", "")
+		Eventually(n.get).WithContext(ctx).Should(HaveField("Labels", SatisfyAll(
+			HaveKeyWithValue("name", "a"),
+			HaveKeyWithValue(syncv1alpha1.SelfLabelPrefix+"name", "b"),
+			HaveKeyWithValue(syncv1alpha1.SelfLabelPrefix+"os", runtime.GOOS),
+			HaveKeyWithValue(syncv1alpha1.SelfLabelPrefix+"arch", runtime.GOARCH))))
+
+		By("saying something else")
+		n.stop()
+		n.Args = append(slices.DeleteFunc(n.Args, func(arg string) bool { return arg == "--label=tier=gold" }), "--label=tier=silver")
+		n.start(ctx)
+		n.becomesEmpty(ctx)
+		Expect(n.get(ctx)).To(HaveField("Labels", HaveKeyWithValue(syncv1alpha1.SelfLabelPrefix+"tier", "silver")))
 	})
 })
 
