@@ -34,6 +34,9 @@ const (
 	// retriesPerLifetime is how many delays of the longest kind there are in a lifetime
 	// at least.
 	retriesPerLifetime = 30
+	// changeover bounds the delay of a renewal that is due because there is another CA:
+	// not all machines of a fleet renew at once, and the former CA is soon not needed.
+	changeover = time.Hour
 )
 
 // schedule decides when the certificate is renewed. It has no clock.
@@ -42,7 +45,9 @@ type schedule struct {
 	random func() float64
 
 	certificate *identity.Identity
-	due         time.Time
+	// earlierCA: it comes from a CA that does not sign any longer.
+	earlierCA bool
+	due       time.Time
 	// err is why the last of so many attempts has failed.
 	err      error
 	failures int
@@ -57,12 +62,22 @@ func renewAt(issued, notAfter time.Time, random float64) time.Time {
 }
 
 // observe takes over which certificate there is. A new one is due in its own time,
-// whatever has failed before.
+// whatever has failed before. One from a CA that does not sign any longer is due soon.
 func (s *schedule) observe(current *identity.Identity, now time.Time) {
-	if s.certificate != nil && s.certificate.SameCertificate(current) {
-		return
-	}
 	now = now.Round(0) // certificates go by the clock on the wall, which may be set
+	before := s.earlierCA
+	s.earlierCA = current.FromEarlierCA()
+	if s.certificate == nil || !s.certificate.SameCertificate(current) {
+		s.take(current, now)
+		before = false
+	}
+	if s.earlierCA && !before {
+		soon := now.Add(minRetry + s.upTo(min(changeover, s.longestRetry())))
+		s.due = earliest(s.due, soon)
+	}
+}
+
+func (s *schedule) take(current *identity.Identity, now time.Time) {
 	issued, earliest := current.NotBefore(), now
 	if s.certificate != nil {
 		// It is dated back, for machines whose clock is behind: one with a short life would
@@ -71,6 +86,13 @@ func (s *schedule) observe(current *identity.Identity, now time.Time) {
 	}
 	s.certificate, s.failures, s.err = current, 0, nil
 	s.due = latest(renewAt(issued, current.NotAfter(), s.random()), earliest)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func latest(a, b time.Time) time.Time {

@@ -72,6 +72,7 @@ func TestAnnounced(t *testing.T) {
 			}
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(next.Hubs()).To(Equal(test.hubs))
+			g.Expect(next.FromEarlierCA()).To(Equal(name == "a new CA, and"))
 			data, err := next.encode(nil)
 			g.Expect(err).NotTo(HaveOccurred())
 			again, err := parse(data)

@@ -101,6 +101,10 @@ func (i *Identity) NotBefore() time.Time { return i.cert.NotBefore }
 // NotAfter is when the certificate of the node expires.
 func (i *Identity) NotAfter() time.Time { return i.cert.NotAfter }
 
+// FromEarlierCA tells whether the certificate comes from another CA than the one that
+// signs now, which the hub names first.
+func (i *Identity) FromEarlierCA() bool { return i.cert.CheckSignatureFrom(i.cas[0]) != nil }
+
 // SameCertificate tells whether both present the same certificate.
 func (i *Identity) SameCertificate(other *Identity) bool { return i.cert.Equal(other.cert) }
 
