@@ -110,23 +110,6 @@ func between(change func(ctx context.Context, c client.Client, name string) erro
 	})
 }
 
-func changeNode(change func(*syncv1alpha1.EdgeNode)) func(context.Context, client.Client, string) error {
-	return func(ctx context.Context, c client.Client, name string) error {
-		node := &syncv1alpha1.EdgeNode{}
-		if err := c.Get(ctx, client.ObjectKey{Name: name}, node); err != nil {
-			return err
-		}
-		status := node.Status.DeepCopy()
-		change(node)
-		if err := c.Update(ctx, node); err != nil { // leaves status alone
-			return err
-		}
-		node.Status = *status
-		change(node)
-		return c.Status().Update(ctx, node)
-	}
-}
-
 // What has changed while a machine joins is judged again, and a certificate that was
 // signed before is not handed out.
 func TestWhatChangesBeforeTheRecordIsJudgedAgain(t *testing.T) {

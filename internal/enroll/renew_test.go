@@ -36,7 +36,6 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/admission"
@@ -331,29 +330,6 @@ func TestRenewalRemindsOfTheJoin(t *testing.T) {
 	g.Expect(pki.NodeOf(h.joinedNode("edge-1"))).To(HaveField("Join", BeEquivalentTo(3)))
 	status, _ = h.renew(next)
 	g.Expect(status).To(Equal(http.StatusForbidden))
-}
-
-func (h *harness) mustChange(change func(*syncv1alpha1.EdgeNode)) {
-	h.t.Helper()
-	if err := changeNode(change)(h.t.Context(), h.client, "edge-1"); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
-func (h *harness) deleteNode(name string) {
-	h.t.Helper()
-	if err := h.client.Delete(h.t.Context(), &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
-func (h *harness) edgeNode(name string) *syncv1alpha1.EdgeNode {
-	h.t.Helper()
-	node := &syncv1alpha1.EdgeNode{}
-	if err := h.client.Get(h.t.Context(), client.ObjectKey{Name: name}, node); err != nil {
-		h.t.Fatal(err)
-	}
-	return node
 }
 
 func FuzzRenew(f *testing.F) {

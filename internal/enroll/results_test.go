@@ -102,16 +102,6 @@ func newRequest(path string, body io.Reader) *http.Request {
 	return request
 }
 
-// nodeThatIs makes the EdgeNode edge-1.
-func (h *harness) nodeThatIs(change func(*syncv1alpha1.EdgeNode)) {
-	h.t.Helper()
-	node := &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: "edge-1"}}
-	change(node)
-	if err := h.client.Create(h.t.Context(), node); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
 var joins = map[string]wanted{
 	"joined": {joined, 200, func(h *harness) *http.Request { return h.joinRequest(h.token(Token{}), "edge-1") }, nil},
 	"unknown": {tokenUnknown, 401, func(h *harness) *http.Request {
@@ -155,6 +145,11 @@ var joins = map[string]wanted{
 	}, nil},
 	"joined before": {nodeExists, 409, func(h *harness) *http.Request {
 		h.join(h.token(Token{Node: "edge-1"}), "edge-1")
+		return h.joinRequest(h.token(Token{Node: "edge-1"}), "edge-1")
+	}, nil},
+	"connected before": {nodeExists, 409, func(h *harness) *http.Request {
+		h.nodeThatIs(func(*syncv1alpha1.EdgeNode) {})
+		h.mustChange(func(n *syncv1alpha1.EdgeNode) { n.Status.AgentVersion = "v0.1.0" })
 		return h.joinRequest(h.token(Token{Node: "edge-1"}), "edge-1")
 	}, nil},
 	"revoked node": {nodeRevoked, 403, func(h *harness) *http.Request {
