@@ -75,19 +75,21 @@ func (n *Node) Ack(now time.Time, cumulative uint64) ([]object.Key, error) {
 }
 
 // AckRange is Ack for the messages from first to last, which may leave earlier ones out.
+// However many ranges a node sends, each message is looked at once.
 func (n *Node) AckRange(now time.Time, first, last uint64) ([]object.Key, error) {
 	if last > n.sequence {
 		return nil, fmt.Errorf("%w: ack of message %d, but only %d were sent", ErrProtocol, last, n.sequence)
 	}
-	var sequences []uint64
-	for sequence := range n.flights {
-		if first <= sequence && sequence <= last {
-			sequences = append(sequences, sequence)
-		}
+	from, _ := slices.BinarySearch(n.sent, first)
+	to, exact := slices.BinarySearch(n.sent, last)
+	if exact {
+		to++
 	}
-	slices.Sort(sequences)
+	to = max(from, to) // a range backwards is empty
+	acknowledged := slices.Clone(n.sent[from:to])
+	n.sent = slices.Delete(n.sent, from, to)
 	var keys []object.Key
-	for _, sequence := range sequences {
+	for _, sequence := range acknowledged {
 		keys = append(keys, n.persisted(now, sequence)...)
 	}
 	return keys, nil
@@ -141,7 +143,7 @@ func (n *Node) Nack(now time.Time, nack Nack) ([]object.Key, error) {
 	case nack.Code == NackReject && f.isPut:
 		if e.wants(f.put) {
 			e.refused = f.put
-			e.fail(now, FailedRejected, nack.Message)
+			n.fail(now, e, FailedRejected, nack.Message)
 		}
 	case nack.Code == NackStale && object.Older(f.put.Version, nack.Held.Version):
 		if e.held != nil {
@@ -151,7 +153,7 @@ func (n *Node) Nack(now time.Time, nack Nack) ([]object.Key, error) {
 	default:
 		e.attempts++
 		e.retryAt = now.Add(max(n.config.backoff(e.attempts), nack.RetryAfter))
-		e.fail(now, FailedToStore, nack.Message)
+		n.fail(now, e, FailedToStore, nack.Message)
 	}
 	n.reconsider(now, e)
 	return []object.Key{e.key}, nil
@@ -188,5 +190,6 @@ func (n *Node) Applied(now time.Time, result Result) bool {
 		e.held.since = now
 	}
 	e.held.State, e.held.Message = result.State, result.Message
+	n.messages.keep(&e.held.Message)
 	return true
 }

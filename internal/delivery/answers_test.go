@@ -18,6 +18,7 @@ package delivery
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -70,6 +71,38 @@ func TestAcks(t *testing.T) {
 	keys, err = n.Ack(start, 6)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(keys).To(Equal(numbers(5)))
+}
+
+// What is under way is remembered once, however the answers come.
+func TestAckRangesRememberLittle(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	config := defaults
+	config.WindowMessages = 4
+	n := New(config, nil)
+	now := start
+	for i := range 1000 {
+		n.Desire(now, []Change{wanted(version(numbered(i%3), strconv.Itoa(i+1), 1))})
+		for _, message := range n.Next(now, 4, 100) {
+			put, ok := message.(Put)
+			if !ok {
+				continue
+			}
+			var err error
+			if i%2 == 0 {
+				_, err = n.AckRange(now, put.Sequence, put.Sequence)
+			} else {
+				_, err = n.Nack(now, Nack{Sequence: put.Sequence, Code: NackReject})
+			}
+			g.Expect(err).NotTo(HaveOccurred())
+		}
+		g.Expect(len(n.sent)).To(BeNumerically("<=", 2*config.WindowMessages))
+	}
+	g.Expect(n.sequence).To(BeNumerically(">=", 900), "messages were sent")
+	keys, err := n.AckRange(now, 1, n.sequence)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(keys).To(BeEmpty())
+	g.Expect(n.AckRange(now, 2, 1)).To(BeEmpty(), "a range backwards")
 }
 
 func TestAnswersToWhatWasNeverSent(t *testing.T) {

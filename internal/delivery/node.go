@@ -120,10 +120,12 @@ func (Bookmark) message() {}
 
 // Node is the delivery to one node over one session. It is not safe for concurrent use.
 type Node struct {
-	config   Config
-	entries  map[object.Key]*entry
-	queue    queue
-	flights  map[uint64]*flight
+	config  Config
+	entries map[object.Key]*entry
+	queue   queue
+	flights map[uint64]*flight
+	// sent are the messages under way, in their order, and some that are answered.
+	sent     []uint64
 	sequence uint64
 	answered uint64
 	inFlight int
@@ -134,6 +136,7 @@ type Node struct {
 	// bulk entries are to be removed by changes in bulk.
 	bulk       map[object.Key]*entry
 	bookmarked bool
+	messages   messages
 }
 
 type entry struct {
@@ -192,6 +195,7 @@ func New(config Config, inventory map[object.Key]Held) *Node {
 	}
 	for key, held := range inventory {
 		n.entries[key] = &entry{key: key, held: &held, want: desired.Want{Frozen: true}}
+		n.messages.keep(&held.Message)
 	}
 	return n
 }
@@ -238,7 +242,7 @@ func (n *Node) reconsider(now time.Time, e *entry) {
 		n.settle(e)
 	case refuse:
 		e.refused = e.want.Holding()
-		e.fail(now, FailedTooLarge, fmt.Sprintf("the object is %d bytes; the node accepts %d",
+		n.fail(now, e, FailedTooLarge, fmt.Sprintf("the object is %d bytes; the node accepts %d",
 			len(e.want.Object.Payload), n.config.MaxObjectBytes))
 	case wait:
 		if n.waiting[e.key] == nil {
@@ -309,6 +313,9 @@ func (n *Node) send(e *entry, act action) Message {
 	f := &flight{entry: e, bytes: e.bytes(act)}
 	n.flights[n.sequence], e.flight = f, f
 	n.inFlight += f.bytes
+	if n.sent = append(n.sent, n.sequence); len(n.sent) > 2*n.config.WindowMessages {
+		n.sent = slices.DeleteFunc(n.sent, func(sequence uint64) bool { return n.flights[sequence] == nil })
+	}
 	if act == remove || act == release {
 		f.release = act == release
 		return Delete{Sequence: n.sequence, Key: e.key, UID: e.held.UID, Release: f.release}

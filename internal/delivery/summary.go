@@ -75,12 +75,13 @@ type Summary struct {
 
 const maxFailures = 10
 
-func (e *entry) fail(now time.Time, reason Reason, message string) {
+func (n *Node) fail(now time.Time, e *entry, reason Reason, message string) {
 	since := now
 	if e.failure != nil && e.failure.Reason == reason {
 		since = e.failure.Since
 	}
 	e.failure = &Failure{Key: e.key, Ref: e.ref(), Reason: reason, Message: message, Since: since}
+	n.messages.keep(&e.failure.Message)
 }
 
 func (e *entry) ref() string {

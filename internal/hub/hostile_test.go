@@ -19,6 +19,7 @@ package hub
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -72,7 +73,8 @@ func TestHostileNodes(t *testing.T) {
 		"more after the last inventory":     {asked, func(a *agent) { a.send(inventoryPart(true), inventoryPart(true)) }, protocol.CloseProtocol, "inventory"},
 		"an empty inventory that goes on":   {asked, func(a *agent) { a.send(inventoryPart(false)) }, protocol.CloseProtocol, "inventory"},
 		"an inventory that repeats itself":  {asked, repeatInventory, protocol.CloseProtocol, "twice"},
-		"an inventory that never ends":      {asked, endlessInventory, protocol.CloseProtocol, "more than 100000"},
+		"an inventory that never ends":      {asked, endlessInventory, protocol.CloseProtocol, "more than 100000 objects"},
+		"an inventory of great words":       {asked, wordyInventory, protocol.CloseProtocol, "more than 33554432 bytes"},
 		"an inventory of what is removed":   {asked, func(a *agent) { a.send(inventoryPart(true, removedEntry())) }, protocol.CloseProtocol, "apply state"},
 		"a held state that does not exist":  {asked, func(a *agent) { e := removedEntry(); e.State = 99; a.send(inventoryPart(true, e)) }, protocol.CloseProtocol, "state"},
 		"an entry without a name":           {asked, func(a *agent) { e := removedEntry(); e.Key.Name = ""; a.send(inventoryPart(true, e)) }, protocol.CloseProtocol, "name"},
@@ -133,11 +135,18 @@ func repeatInventory(a *agent) {
 	a.send(part)
 }
 
-func endlessInventory(a *agent) {
+func endlessInventory(a *agent) { a.sendInventory(2000, "") }
+
+func wordyInventory(a *agent) { a.sendInventory(200, strings.Repeat("x", protocol.MaxMessageBytes)) }
+
+// sendInventory goes on until the hub hangs up.
+func (a *agent) sendInventory(perFrame int, message string) {
 	for i := 0; ; {
 		var entries []*pb.InventoryEntry
-		for range 2000 {
-			entries = append(entries, entryOf(object.Key{Kind: "K", Name: fmt.Sprint(i)}, object.Holding{}))
+		for range perFrame {
+			entry := entryOf(object.Key{Kind: "K", Name: fmt.Sprint(i)}, object.Holding{})
+			entry.Message = message
+			entries = append(entries, entry)
 			i++
 		}
 		frame, err := protocol.EncodeAgent(inventoryPart(false, entries...))

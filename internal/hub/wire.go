@@ -48,6 +48,8 @@ type wire struct {
 	conn   *websocket.Conn
 	socket *patient.Conn
 	buffer bytes.Buffer
+	// frameBytes is the size of the frame that was read last.
+	frameBytes int
 }
 
 func newWire(conn *websocket.Conn) (*wire, error) {
@@ -87,7 +89,8 @@ func (w *wire) read() ([]*pb.AgentMessage, error) {
 	if _, err := w.buffer.ReadFrom(reader); err != nil {
 		return nil, err
 	}
-	received.Add(float64(w.buffer.Len()))
+	w.frameBytes = w.buffer.Len()
+	received.Add(float64(w.frameBytes))
 	return protocol.DecodeAgent(w.buffer.Bytes())
 }
 
@@ -144,10 +147,14 @@ func (w *wire) readHello() (*pb.Hello, error) {
 // readInventory reads Inventory messages, if some are to come, until the last one.
 func (w *wire) readInventory(some bool) (inventory, error) {
 	held := inventory{}
+	bytes := 0
 	for last := !some; !last; {
 		messages, err := w.read()
 		if err != nil {
 			return nil, err
+		}
+		if bytes += w.frameBytes; bytes > protocol.MaxInventoryBytes {
+			return nil, fmt.Errorf("%w: an inventory of more than %d bytes", delivery.ErrProtocol, protocol.MaxInventoryBytes)
 		}
 		for _, message := range messages {
 			part := message.GetInventory()

@@ -45,6 +45,9 @@ const (
 	MaxEntries = 4096
 	// MaxInventory bounds the entries of all Inventories of one session.
 	MaxInventory = 100_000
+	// MaxInventoryBytes bounds the frames of all Inventories of one session together:
+	// 100,000 objects with names of common length have a third of it.
+	MaxInventoryBytes = 32 << 20
 	// MaxMessageBytes bounds a human-readable message.
 	MaxMessageBytes = 1024
 

@@ -62,11 +62,16 @@ func inventory(from Store) ([][]byte, error) {
 	return c.finish()
 }
 
+// inventoryMessages bounds the messages of an inventory, in bytes: where everything has
+// failed, the first objects say why, and there is still room for the others.
+const inventoryMessages = 4 << 20
+
 // chunker splits an inventory into frames within the limits.
 type chunker struct {
-	frames  [][]byte
-	entries []*pb.InventoryEntry
-	size    int
+	frames   [][]byte
+	entries  []*pb.InventoryEntry
+	size     int
+	messages int // bytes
 }
 
 func (c *chunker) add(entry *pb.InventoryEntry) error {
@@ -74,6 +79,9 @@ func (c *chunker) add(entry *pb.InventoryEntry) error {
 		if err := c.cut(false); err != nil {
 			return err
 		}
+	}
+	if c.messages += len(entry.GetMessage()); c.messages > inventoryMessages {
+		entry.Message = ""
 	}
 	c.entries = append(c.entries, entry)
 	c.size += proto.Size(entry)

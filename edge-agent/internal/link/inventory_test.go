@@ -37,6 +37,7 @@ func TestChunker(t *testing.T) {
 		"few share a frame":            {500, 0, 1},
 		"many are split by their size": {5000, 0, 2},
 		"long ones too":                {1000, protocol.MaxMessageBytes, 6},
+		"as many as there may be":      {protocol.MaxInventory, protocol.MaxMessageBytes, 59},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,15 +55,17 @@ func TestChunker(t *testing.T) {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(frames).To(HaveLen(test.frames))
 
-			entries := 0
+			entries, size := 0, 0
 			for i, frame := range frames {
 				messages, err := protocol.DecodeAgent(frame)
 				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(messages).To(HaveLen(1))
 				g.Expect(messages[0].GetInventory().GetLast()).To(Equal(i == len(frames)-1))
 				entries += len(messages[0].GetInventory().GetEntries())
+				size += len(frame)
 			}
 			g.Expect(entries).To(Equal(test.entries))
+			g.Expect(size).To(BeNumerically("<", protocol.MaxInventoryBytes))
 		})
 	}
 }
