@@ -111,6 +111,8 @@ type Hub struct {
 	sessions map[string]*session
 	// opening are the connections whose Hello has not come yet, the newest of each node.
 	opening map[string]*session
+	// contests are the nodes of which several machines have had the session of late.
+	contests map[string]*contest
 	// connections counts the sessions, and what may become one or has been one.
 	connections int
 	draining    bool
@@ -129,6 +131,7 @@ func New(options Options) (*Hub, error) {
 		close:    closeNow,
 		sessions: map[string]*session{},
 		opening:  map[string]*session{},
+		contests: map[string]*contest{},
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: handshakeTimeout,
 			ReadBufferSize:   1024,
@@ -150,8 +153,12 @@ type NodeState struct {
 	BootID        string
 	// Labels are what the node says of itself, as it says it: not even their syntax has
 	// been checked, only their number and size. They must not be changed.
-	Labels  map[string]string
-	Summary delivery.Summary
+	Labels map[string]string
+	// Contenders are the remote addresses of the last two machines that have taken the
+	// session from each other, if several fight for it: a cloned disk, or a stolen key.
+	// OnNodeEvent tells when that begins, and when it has been quiet for ten minutes.
+	Contenders []string
+	Summary    delivery.Summary
 }
 
 // Node reports the state of a node; false while it has no session here.
@@ -160,7 +167,9 @@ func (h *Hub) Node(name string) (NodeState, bool) {
 	if s == nil {
 		return NodeState{}, false
 	}
-	return s.state()
+	state, ok := s.state()
+	state.Contenders = h.contenders(name)
+	return state, ok
 }
 
 // Progress reports how far a node is with some keys: the worst of them, and the
@@ -250,6 +259,9 @@ func (h *Hub) reserve(name string) error {
 			Status: http.StatusServiceUnavailable, Message: "the hub is shutting down", RetryAfter: time.Second, cause: causeDraining,
 		}
 	}
+	if refusal := h.contests[name].refusal(time.Now()); refusal != nil && h.sessions[name] != nil {
+		return refusal
+	}
 	if h.sessions[name] == nil && h.connections >= h.options.MaxNodes {
 		return &Refusal{
 			Status:     http.StatusServiceUnavailable,
@@ -287,6 +299,7 @@ func (h *Hub) expectHello(s *session) {
 func (h *Hub) enter(s *session) (keys []object.Key, ok bool) {
 	old, keys, ok := h.takeOver(s)
 	if old != nil {
+		h.noteTakeover(old, s)
 		old.end(protocol.CloseSuperseded, "the node has opened a newer session")
 	}
 	return keys, ok

@@ -53,7 +53,8 @@ func (s *session) read() error {
 
 // introduce takes over what the node says of itself.
 func (s *session) introduce(hello *pb.Hello) {
-	s.agentVersion, s.bootID = hello.GetAgentVersion(), hello.GetBootId()
+	s.agentVersion = hello.GetAgentVersion()
+	s.machine = machine{bootID: hello.GetBootId(), storeEpoch: hello.GetStoreEpoch()}
 	s.labels, s.info = hello.GetLabels(), hello.GetHubInfoDigest()
 }
 

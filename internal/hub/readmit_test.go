@@ -155,6 +155,7 @@ func TestReadmitAll(t *testing.T) {
 	goes := w.connect("edge-2")
 	goes.sync(newReplica())
 	opening := w.connect("edge-3") // says no Hello
+	w.eventually(func() []*session { return w.hub.connectionsOf("edge-3") }).Should(HaveLen(1))
 
 	refuse.Store(true)
 	w.hub.ReadmitAll()

@@ -51,7 +51,7 @@ type session struct {
 	connected    time.Time
 	address      string
 	agentVersion string
-	bootID       string
+	machine      machine
 	labels       map[string]string
 	// info is the digest of what the node knows of the hub; empty if it knows nothing.
 	// Only the reader uses it before the session is opened, and only the writer after.
@@ -246,7 +246,7 @@ func (s *session) state() (NodeState, bool) {
 	}
 	return NodeState{
 		SessionID: s.id, ConnectedTime: s.connected, RemoteAddress: s.address,
-		AgentVersion: s.agentVersion, BootID: s.bootID, Labels: s.labels, Summary: summary,
+		AgentVersion: s.agentVersion, BootID: s.machine.bootID, Labels: s.labels, Summary: summary,
 	}, true
 }
 
