@@ -135,7 +135,8 @@ func explainTransport(hub *url.URL, err error) error {
 		return fmt.Errorf("the certificate of the hub is not valid by the clock of this machine, which says %s (is it right?): %w",
 			time.Now().Format(time.RFC3339), invalid)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("the certificate of %s comes from no CA that this machine trusts: %w", hub.Host, unknown)
+		return fmt.Errorf("the certificate of %s comes from no CA that this machine trusts "+
+			"(if the CA was replaced while the machine was away, it has to join again): %w", hub.Host, unknown)
 	case errors.As(err, &notTLS) || errors.Is(err, http.ErrSchemeMismatch):
 		return notAHub(hub, err)
 	case errors.As(err, &operation) && operation.Op == "dial":
