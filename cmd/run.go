@@ -179,10 +179,7 @@ type fleet struct{ *hub.Hub }
 // Node converts the state of a session.
 func (f fleet) Node(name string) (controllers.NodeState, bool) {
 	state, ok := f.Hub.Node(name)
-	return controllers.NodeState{
-		SessionID: state.SessionID, ConnectedTime: state.ConnectedTime, RemoteAddress: state.RemoteAddress,
-		AgentVersion: state.AgentVersion, BootID: state.BootID, Labels: state.Labels, Summary: state.Summary,
-	}, ok
+	return controllers.NodeState(state), ok
 }
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get

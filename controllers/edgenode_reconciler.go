@@ -193,6 +193,10 @@ func (r *edgeNodeReconciler) graceOf(node *syncv1alpha1.EdgeNode) time.Duration 
 // nodeEvents are the transitions from one status of a node to another.
 func nodeEvents(before, after *syncv1alpha1.EdgeNodeStatus) []event {
 	var told []event
+	connected := apimeta.FindStatusCondition(after.Conditions, syncv1alpha1.ConditionConnected)
+	if connected != nil && connected.Reason == syncv1alpha1.ReasonDuplicateIdentity && isNews(before.Conditions, connected) {
+		told = append(told, event{corev1.EventTypeWarning, connected.Reason, connected.Message})
+	}
 	synced := apimeta.FindStatusCondition(after.Conditions, syncv1alpha1.ConditionSynced)
 	if known := apimeta.FindStatusCondition(before.Conditions, syncv1alpha1.ConditionSynced); synced != nil &&
 		synced.Reason == syncv1alpha1.ReasonDeletesHeldBack && (known == nil || known.Message != synced.Message) {

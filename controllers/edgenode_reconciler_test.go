@@ -143,6 +143,25 @@ var _ = Describe("An EdgeNode", func() {
 		Eventually(eventsOf(ctx, node)).Should(HaveKeyWithValue("DeletesHeldBack", HaveSuffix(command)))
 	})
 
+	It("of which there are two machines says so once, and with a write for each session", func(ctx SpecContext) {
+		r, name := newRig(), newNamespace(ctx)
+		node := edgeNode(name, nil)
+		create(ctx, node)
+		r.fleet.connect(name, "s0")
+		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "True Synced"}))
+		before := r.writes.of("/edgenodes/" + name + "/status")
+		for _, session := range []string{"s1", "s2", "s3"} {
+			r.fleet.connect(name, session)
+			r.fleet.report(name, func(n *fakeNode) { n.state.Contenders = []string{"192.0.2.1:1", "192.0.2.2:2"} })
+			Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True DuplicateIdentity", "True Synced"}))
+			Eventually(nodeStatusOf(ctx, name)).Should(HaveField("Session.ID", session))
+		}
+		Eventually(eventsOf(ctx, node)).Should(HaveKeyWithValue("DuplicateIdentity", ContainSubstring("192.0.2.1:1 and 192.0.2.2:2")))
+		Expect(r.writes.of("/edgenodes/"+name+"/status")-before).To(BeNumerically("<=", 4), "the first session may be seen before the contest")
+		r.fleet.connect(name, "s4")
+		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "True Synced"}))
+	})
+
 	It("that is revoked has no session, and nothing belongs on it", func(ctx SpecContext) {
 		r, name := newRig(), newNamespace(ctx)
 		node := edgeNode(name, nil)

@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -108,6 +109,11 @@ func connectedCondition(status *syncv1alpha1.EdgeNodeStatus, o *nodeObservation)
 	switch {
 	case o.spec.Revoked:
 		condition.Reason, condition.Message = syncv1alpha1.ReasonRevoked, "spec.revoked is set, so the node is refused."
+	case o.state != nil && len(o.state.Contenders) > 0:
+		condition.Status, condition.Reason = metav1.ConditionTrue, syncv1alpha1.ReasonDuplicateIdentity
+		condition.Message = fmt.Sprintf("Several machines with the identity of this node take its session from each other, at last from %s: "+
+			"join the copy again, under a name of its own. If there should be no copy, join the node again, with the token of "+
+			"manager token create --node %s --rejoin", strings.Join(o.state.Contenders, " and "), o.name)
 	case o.state != nil:
 		condition.Status, condition.Reason = metav1.ConditionTrue, syncv1alpha1.ReasonConnected
 		condition.Message = "The node has a session."

@@ -56,6 +56,14 @@ func TestNodeStatusConditions(t *testing.T) {
 			o:         nodeObservation{state: nodeState(delivery.Summary{Desired: 1, Held: 1})},
 			connected: "True Connected", synced: "True Synced",
 		},
+		"contested": {
+			o: nodeObservation{state: func() *NodeState {
+				state := nodeState(delivery.Summary{Desired: 1, Held: 1})
+				state.Contenders = []string{"192.0.2.1:4000", "192.0.2.2:5000"}
+				return state
+			}()},
+			connected: "True DuplicateIdentity", synced: "True Synced",
+		},
 		"on the way": {
 			o:         nodeObservation{state: nodeState(delivery.Summary{Desired: 2, Pending: 1})},
 			connected: "True Connected", synced: "False Progressing",
@@ -212,6 +220,24 @@ func TestNodeEvents(t *testing.T) {
 	g.Expect(reasons(heldBack, delivery.Summary{HeldBack: 12, ApprovalCode: "two"})).To(Equal([]string{syncv1alpha1.ReasonDeletesHeldBack}))
 	g.Expect(reasons(delivery.Summary{}, failing)).To(Equal([]string{syncv1alpha1.FailureRemoveFailed}))
 	g.Expect(reasons(failing, failing)).To(BeEmpty())
+}
+
+func TestNodeEventsOfAContest(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	status := func(session string, contenders ...string) *syncv1alpha1.EdgeNodeStatus {
+		state := nodeState(delivery.Summary{})
+		state.SessionID, state.Contenders = session, contenders
+		return nodeStatus(&syncv1alpha1.EdgeNodeStatus{}, &nodeObservation{name: "edge-1", state: state})
+	}
+	quiet, contest := status("s1"), status("s2", "192.0.2.1:4000", "192.0.2.2:5000")
+	told := nodeEvents(quiet, contest)
+	g.Expect(told).To(HaveLen(1))
+	g.Expect(told[0].kind + " " + told[0].reason).To(Equal("Warning DuplicateIdentity"))
+	g.Expect(told[0].note).To(And(ContainSubstring("192.0.2.1:4000 and 192.0.2.2:5000"), ContainSubstring("--node edge-1 --rejoin")))
+	g.Expect(nodeEvents(contest, status("s3", "192.0.2.2:5000", "192.0.2.1:4001"))).To(BeEmpty(), "it goes on")
+	g.Expect(nodeEvents(contest, quiet)).To(BeEmpty())
+	g.Expect(nodeEvents(nodeStatus(contest, &nodeObservation{}), contest)).To(HaveLen(1), "it begins anew")
 }
 
 func TestSettling(t *testing.T) {

@@ -47,6 +47,9 @@ type NodeState struct {
 	AgentVersion  string
 	BootID        string
 	// Labels are what the node says of itself, as it says it.
-	Labels  map[string]string
-	Summary delivery.Summary
+	Labels map[string]string
+	// Contenders are the remote addresses of the last machines that have taken the
+	// session from each other, if several fight for it.
+	Contenders []string
+	Summary    delivery.Summary
 }

@@ -81,6 +81,9 @@ const (
 const (
 	// ReasonConnected: a session lives.
 	ReasonConnected = "Connected"
+	// ReasonDuplicateIdentity: a session lives, and several machines with the identity of
+	// the node take it from each other: a cloned disk, or a stolen key.
+	ReasonDuplicateIdentity = "DuplicateIdentity"
 	// ReasonDisconnected: the last session ended.
 	ReasonDisconnected = "Disconnected"
 	// ReasonNeverConnected: the node has not connected yet.
