@@ -37,7 +37,10 @@ import (
 // Attacks of one machine that had joined and is in other hands now.
 func compromisedNodes() []attack {
 	return []attack{
-		{name: "two sessions that fight for one name", run: fight, gets: []string{"session", "close 4001"}},
+		{
+			name: "two sessions that fight for one name", run: fight,
+			gets: []string{"session", "close 4001", "HTTP 429"}, counted: []string{refused("duplicate")},
+		},
 		{
 			name: "2,000 connections of one node that say no Hello", run: crowd,
 			gets: []string{"close 4001"}, counted: []string{refused("replaced")},
@@ -51,26 +54,44 @@ func compromisedNodes() []attack {
 	}
 }
 
-// fight has two machines with one certificate take the session from each other.
+// fight has two machines with one certificate take the session from each other, until
+// they have to wait.
 func fight(s *siege) {
 	stolen := s.enlist()
-	err := inParallel(2, 2, func(i int) error {
-		as := stolen.at(s.elsewhere())
-		for !s.over() {
-			l := s.connect(as)
-			if err := l.greet(func(h *pb.Hello) { h.BootId = fmt.Sprint("boot-", i) }); err != nil {
-				s.add(describe(err))
-				continue
+	ctx, stop := context.WithCancel(context.Background())
+	var fighters sync.WaitGroup
+	for i := range 2 {
+		as, bootID := stolen.at(s.elsewhere()), fmt.Sprint("boot-", i)
+		fighters.Go(func() {
+			for ctx.Err() == nil {
+				s.takeOver(ctx, as, bootID)
 			}
-			s.add("session")
-			stop := context.AfterFunc(s.ctx, func() { _ = l.Close() })
-			if outcome := l.end(); stop() {
-				s.add(outcome)
-			}
-		}
-		return nil
-	})
-	s.g.Expect(err).NotTo(HaveOccurred())
+		})
+	}
+	s.hold()
+	s.g.Eventually(s.count).WithArguments("HTTP 429").WithTimeout(patience).Should(BeNumerically(">", 0))
+	stop()
+	fighters.Wait()
+}
+
+// takeOver opens a session and keeps it until it ends or ctx is done.
+func (s *siege) takeOver(ctx context.Context, as caller, bootID string) {
+	l, outcome := s.tryOpen(as)
+	if l == nil {
+		s.add(outcome)
+		return
+	}
+	defer l.Close()
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	if err := l.greet(func(h *pb.Hello) { h.BootId = bootID }); err == nil {
+		s.add("session")
+		outcome = l.end()
+	} else {
+		outcome = describe(err)
+	}
+	if ctx.Err() == nil {
+		s.add(outcome)
+	}
 }
 
 // crowd keeps every connection for as long as the hub does.
@@ -78,6 +99,7 @@ func crowd(s *siege) {
 	as := s.enlist().at(s.elsewhere())
 	var mu sync.Mutex
 	open := map[*link]bool{}
+	s.start()
 	var reading sync.WaitGroup
 	err := inParallel(16, 2000, func(int) error {
 		l, _, err := s.open(as)
@@ -133,6 +155,7 @@ func stall(s *siege) {
 	l := s.connect(as)
 	defer l.Close()
 	s.g.Expect(l.send(hello())).To(Succeed())
+	s.start()
 	ctx, cancel := context.WithCancel(context.Background())
 	changing := make(chan error, 1)
 	go func() { changing <- s.changeBulk(ctx) }()
@@ -162,21 +185,23 @@ func (s *siege) changeBulk(ctx context.Context) error {
 	return nil
 }
 
-// busyAcks names, in every frame, 12,288 times the one message that it has persisted, with
-// a window full of others.
+// busyAcks has a window full of objects, and names in each frame 12,288 times all those
+// that it has acknowledged before.
 func busyAcks(s *siege) {
+	const acknowledged = 100
 	stolen := s.enlist()
 	s.label(stolen.name, bulk)
 	l := s.connect(stolen.at(s.elsewhere()))
 	defer l.Close()
 	s.g.Expect(l.send(hello())).To(Succeed())
-	first := l.nextPut(s.g)
+	for l.nextPut(s.g).GetSequence() < acknowledged {
+	}
 	var ranges []*pb.SequenceRange
 	for range protocol.MaxEntries {
-		ranges = append(ranges, &pb.SequenceRange{First: first.GetSequence(), Last: first.GetSequence()})
+		ranges = append(ranges, &pb.SequenceRange{First: 1, Last: acknowledged})
 	}
 	ack := &pb.AgentMessage{Body: &pb.AgentMessage_Ack{Ack: &pb.Ack{Ranges: ranges}}}
-	for !s.over() {
+	for i := 0; s.goOn(i, 1); i++ {
 		s.g.Expect(l.send(ack, ack, ack)).To(Succeed())
 	}
 	s.g.Expect(l.ping()).To(Succeed())
@@ -185,7 +210,7 @@ func busyAcks(s *siege) {
 
 func renewals(s *siege) {
 	as := s.enlist().at(s.elsewhere())
-	for !s.over() {
+	for i := 0; s.goOn(i, 8); i++ {
 		s.add(s.renew(as))
 	}
 }

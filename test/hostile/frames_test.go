@@ -21,9 +21,12 @@ import (
 	"compress/flate"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 
 	"github.com/gorilla/websocket"
 	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 // gigabyte is the size of what is announced, or tried to be sent.
@@ -36,7 +39,7 @@ func frames() []attack {
 		{name: "frame of 1 GB, announced in its header", run: announceGigabyte, gets: []string{"close 1009"}, counted: tooLarge},
 		{name: "message of 1 GB in fragments of 64 KiB", run: fragments(64<<10, 1), gets: []string{"close 1009"}, counted: tooLarge},
 		{name: "message of 1 GB in fragments of 1 byte", run: fragments(1, 4096), gets: []string{"close 1009"}, counted: tooLarge},
-		{name: "compressed frames of 1 GB", run: compressedFrames, gets: []string{"close 1002"}, counted: broken},
+		{name: "compressed frames of 200 MiB", run: compressedFrames, gets: []string{"close 1002"}, counted: broken},
 		{name: "garbage after a valid Hello", run: garbage, gets: []string{"close 1002", "close 4003"}, counted: broken},
 		{name: "fragments without a byte, without end", run: emptyFragments, gets: []string{"nothing"}},
 		{name: "pings as fast as they go", run: pings, gets: []string{"pong"}},
@@ -46,7 +49,7 @@ func frames() []attack {
 // announceGigabyte does so instead of the Hello, and after it.
 func announceGigabyte(s *siege) {
 	as := s.enlist().at(s.elsewhere())
-	for i := 0; !s.over(); i++ {
+	for i := 0; s.goOn(i, 2); i++ {
 		l := s.connect(as)
 		if i%2 == 0 {
 			s.g.Expect(l.greet()).To(Succeed())
@@ -61,7 +64,7 @@ func fragments(size, together int) func(*siege) {
 	return func(s *siege) {
 		as := s.enlist().at(s.elsewhere())
 		more := bytes.Repeat(frame(continuation, size, make([]byte, size)), together)
-		for !s.over() {
+		for i := 0; s.goOn(i, 1); i++ {
 			l := s.begin(as)
 			go func() {
 				_ = l.raw(frame(binaryFrame, size, make([]byte, size)))
@@ -74,32 +77,42 @@ func fragments(size, together int) func(*siege) {
 }
 
 // compressedFrames offers permessage-deflate, which the hub must not take up, and then
-// acts as if it had: a frame of 130 KB that holds 128 MB would do, if it were unpacked.
+// acts as if it had: with a frame that is not too large and holds 200 MiB.
 func compressedFrames(s *siege) {
 	as := s.enlist().at(s.elsewhere())
-	var bomb bytes.Buffer
-	packer, err := flate.NewWriter(&bomb, flate.BestCompression)
-	s.g.Expect(err).NotTo(HaveOccurred())
-	for range 128 {
-		_, err = packer.Write(make([]byte, 1<<20))
-		s.g.Expect(err).NotTo(HaveOccurred())
-	}
-	s.g.Expect(packer.Close()).To(Succeed())
-	for !s.over() {
+	bomb := deflated(s.g, 200)
+	s.g.Expect(len(bomb)).To(BeNumerically("<", protocol.MaxAgentFrameBytes))
+	for i := 0; s.goOn(i, 1); i++ {
 		l, response, err := s.open(as, func(d *websocket.Dialer, _ http.Header) { d.EnableCompression = true })
 		s.g.Expect(err).NotTo(HaveOccurred())
 		s.g.Expect(response.Header).NotTo(HaveKey("Sec-Websocket-Extensions"))
 		s.g.Expect(l.greet()).To(Succeed())
-		_ = l.raw(frame(fin|rsv1|binaryFrame, bomb.Len(), bomb.Bytes())) // it may be refused before it has been sent
+		_ = l.raw(frame(fin|rsv1|binaryFrame, len(bomb), bomb)) // it may be refused before it has been sent
 		s.add(l.end())
 	}
+}
+
+// deflated are so many MiB of zeros. As each is compressed alike after the first, one
+// stands for all others.
+func deflated(g *WithT, mebibytes int) []byte {
+	var first, two bytes.Buffer
+	for n, packed := range []*bytes.Buffer{&first, &two} {
+		packer, err := flate.NewWriter(packed, flate.BestCompression)
+		g.Expect(err).NotTo(HaveOccurred())
+		for range n + 1 {
+			_, err = packer.Write(make([]byte, 1<<20))
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(packer.Flush()).To(Succeed())
+		}
+	}
+	return slices.Concat(first.Bytes(), bytes.Repeat(two.Bytes()[first.Len():], mebibytes-1))
 }
 
 // garbage is sent in good frames, and instead of frames.
 func garbage(s *siege) {
 	as := s.enlist().at(s.elsewhere())
 	random := rand.NewChaCha8([32]byte{1})
-	for i := 0; !s.over(); i++ {
+	for i := 0; s.goOn(i, 2); i++ {
 		junk := make([]byte, 1+i%1000)
 		_, _ = random.Read(junk)
 		junk[0] = 0xff // no tag of protobuf, and three reserved bits of a frame

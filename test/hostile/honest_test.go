@@ -65,7 +65,7 @@ func startHonest(t *testing.T, f *fleet.Fleet, c client.Client) *honest {
 	h.Agent, err = f.NewAgent(t.Context(), honestName, fleet.AgentOptions{Labels: map[string]string{syncLabel: h.namespace}})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(h.Start(t.Context())).To(Succeed())
-	g.Eventually(h.path()).WithTimeout(patience).Should(BeAnExistingFile())
+	g.Eventually(h.path).WithTimeout(patience).Should(BeAnExistingFile())
 
 	files, err := watchRenames(filepath.Dir(h.path()))
 	g.Expect(err).NotTo(HaveOccurred())

@@ -28,9 +28,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/gorilla/websocket"
 	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/internal/pki"
 )
 
 func forgedIdentities() []attack {
@@ -64,19 +65,16 @@ func claimName(_ *websocket.Dialer, header http.Header) {
 }
 
 func nameInRequest(s *siege) {
-	for !s.over() {
+	for i := 0; s.goOn(i, 1); i++ {
 		s.add(s.try(caller{from: s.elsewhere()}, claimName))
 	}
 }
 
 // try opens a WebSocket and says Hello, and returns how that ends.
 func (s *siege) try(as caller, change ...func(*websocket.Dialer, http.Header)) string {
-	l, response, err := s.open(as, change...)
-	if response != nil && err != nil {
-		return fmt.Sprintf("HTTP %d", response.StatusCode)
-	}
-	if err != nil {
-		return describe(err)
+	l, outcome := s.tryOpen(as, change...)
+	if l == nil {
+		return outcome
 	}
 	defer l.Close()
 	if err := l.greet(); err != nil {
@@ -85,9 +83,21 @@ func (s *siege) try(as caller, change ...func(*websocket.Dialer, http.Header)) s
 	return "session"
 }
 
+// tryOpen opens a WebSocket, or returns why there is none.
+func (s *siege) tryOpen(as caller, change ...func(*websocket.Dialer, http.Header)) (*link, string) {
+	l, response, err := s.open(as, change...)
+	if err != nil && response != nil {
+		return nil, fmt.Sprintf("HTTP %d", response.StatusCode)
+	}
+	if err != nil {
+		return nil, describe(err)
+	}
+	return l, ""
+}
+
 func nameBesideCertificate(s *siege) {
 	own := s.enlist().at(s.elsewhere())
-	for !s.over() {
+	for i := 0; s.goOn(i, 1); i++ {
 		l, _, err := s.open(own, claimName)
 		s.g.Expect(err).NotTo(HaveOccurred())
 		s.g.Expect(l.greet()).To(Succeed())
@@ -133,7 +143,7 @@ func selfSigned(s *siege) {
 
 // present tries to connect with a certificate, again and again.
 func (s *siege) present(certificate tls.Certificate) {
-	for !s.over() {
+	for i := 0; s.goOn(i, 1); i++ {
 		s.add(s.try(caller{from: s.elsewhere(), certificates: []tls.Certificate{certificate}}))
 	}
 }

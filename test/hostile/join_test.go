@@ -37,6 +37,9 @@ import (
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
+// writesPerJoin: the token, the EdgeNode, its status twice, Events.
+const writesPerJoin = 8
+
 func joins() []attack {
 	return []attack{
 		{
@@ -50,6 +53,7 @@ func joins() []attack {
 		{
 			name: "request for another CN, SANs, a CA bit and server usage", run: greedyRequests,
 			gets: []string{"certificate of its own name for client authentication"}, counted: []string{notJoined("joined")},
+			writes: 20 * writesPerJoin,
 		},
 		{
 			name: "request with an RSA or P-384 key, or not signed by its key", run: wrongKeys,
@@ -68,7 +72,7 @@ func replayToken(s *siege) {
 	unknown.Token = "aaaaaaaa." + strings.Repeat("a", 52)
 	stubborn := caller{from: s.elsewhere()}
 	answer := s.refusalOf(unknown, stubborn)
-	for i := 1; !s.over(); i++ {
+	for i := 0; s.goOn(i, 12); i++ {
 		again := s.newJoin(s.g, []string{used.Node, s.nextName()}[i%2])
 		again.Token = used.Token
 		s.g.Expect(s.refusalOf(again, caller{from: s.elsewhere()})).To(Equal(answer))
@@ -93,6 +97,7 @@ func (s *siege) refusalOf(j joining, as caller) string {
 func guessToken(s *siege) {
 	id, _, _ := strings.Cut(s.token, ".")
 	as := caller{from: s.elsewhere()}
+	s.start()
 	err := inParallel(8, 1000, func(int) error {
 		var guess [32]byte
 		_, _ = rand.Read(guess[:])
@@ -103,11 +108,11 @@ func guessToken(s *siege) {
 	})
 	s.g.Expect(err).NotTo(HaveOccurred())
 	s.enlist()
-	s.hold()
 }
 
 // greedyRequests ask for all that a certificate can give.
 func greedyRequests(s *siege) {
+	s.start()
 	for range 20 {
 		request := s.newJoin(s.g, s.nextName())
 		request.CSR = s.greedyCSR(request.key)
@@ -126,7 +131,6 @@ func greedyRequests(s *siege) {
 		s.g.Expect(leaf.UnknownExtKeyUsage).To(BeEmpty())
 		s.add("certificate of its own name for client authentication")
 	}
-	s.hold()
 }
 
 // Object identifiers of extensions (RFC 5280, section 4.2.1).
@@ -175,7 +179,7 @@ func wrongKeys(s *siege) {
 		s.forgedCSR(),
 		"-----BEGIN CERTIFICATE REQUEST-----\n" + strings.Repeat("A", 60<<10) + "\n-----END CERTIFICATE REQUEST-----\n",
 	}
-	for i := 0; !s.over(); i++ {
+	for i := 0; s.goOn(i, len(requests)); i++ {
 		request := s.newJoin(s.g, namePrefix+"wrong-key")
 		request.CSR = requests[i%len(requests)]
 		s.add(s.ask(joinapi.Path, caller{from: s.elsewhere()}, request.Request)) // too many from one address are not looked at

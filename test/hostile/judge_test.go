@@ -17,7 +17,10 @@ limitations under the License.
 package hostile
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -100,14 +103,25 @@ func TestUnmoved(t *testing.T) {
 	g.Expect(unmoved(before, after, []string{"other", "missing"})).To(Equal([]string{"other", "missing"}))
 }
 
+func TestWrites(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(writesOf(series{
+		`rest_client_requests_total{code="200",host="x",method="GET"}`:   5,
+		`rest_client_requests_total{code="200",host="x",method="PATCH"}`: 2,
+		`rest_client_requests_total{code="409",host="x",method="POST"}`:  1,
+		`other_total{method="PATCH"}`:                                    9,
+	})).To(Equal(3))
+	g.Expect(maxWrites(1500 * time.Millisecond)).To(Equal(45))
+}
+
 func TestTable(t *testing.T) {
 	g := NewWithT(t)
 	text := format([]row{{
 		attack: "garbage", outcome: "close 4003 ×9", refusedAs: "protocol",
-		memory: memory{before: 1 << 20, peak: 3 << 19}, updates: 7, p50: 1500 * time.Microsecond, p99: 2 * time.Second,
+		memory: memory{before: 1 << 20, peak: 3 << 19}, writes: 4, updates: 7, p50: 1500 * time.Microsecond, p99: 2 * time.Second,
 	}})
 	g.Expect(text).To(MatchRegexp(`(?m)^\| attack +\| what the attacker gets +\|`))
-	g.Expect(text).To(MatchRegexp(`(?m)^\| garbage +\| close 4003 ×9 +\| protocol +\| 1\.5 MiB +\| 0\.5 MiB +\| 7 +\| 1\.5 ms +\| 2000\.0 ms +\|$`))
+	g.Expect(text).To(MatchRegexp(`(?m)^\| garbage +\| close 4003 ×9 +\| protocol +\| 1\.5 MiB +\| 0\.5 MiB +\| 4 +\| 7 +\| 1\.5 ms +\| 2000\.0 ms +\|$`))
 }
 
 func TestCauses(t *testing.T) {
@@ -115,4 +129,11 @@ func TestCauses(t *testing.T) {
 	g.Expect(causes(nil)).To(Equal("–"))
 	g.Expect(causes([]string{refused("protocol"), notJoined("token_used"), notRenewed("malformed")})).
 		To(Equal("hub protocol, join token_used, renew malformed"))
+}
+
+func TestDeflated(t *testing.T) {
+	g := NewWithT(t)
+	unpacked, err := io.Copy(io.Discard, flate.NewReader(bytes.NewReader(deflated(g, 5))))
+	g.Expect(err).To(MatchError(io.ErrUnexpectedEOF), "it has no end")
+	g.Expect(unpacked).To(BeEquivalentTo(5 << 20))
 }

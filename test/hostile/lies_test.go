@@ -60,7 +60,7 @@ func falseAcks(s *siege) {
 		{Ranges: []*pb.SequenceRange{{First: huge, Last: huge}}},
 		{Ranges: many},
 	}
-	for i := 0; !s.over(); i++ {
+	for i := 0; s.goOn(i, len(acks)); i++ {
 		l := s.begin(as)
 		s.g.Expect(l.send(&pb.AgentMessage{Body: &pb.AgentMessage_Ack{Ack: acks[i%len(acks)]}})).To(Succeed())
 		s.add(l.end())
@@ -82,6 +82,7 @@ func claimInventory(count uint32) func(*pb.Hello) {
 // hugeInventory is announced, and sent unannounced.
 func hugeInventory(s *siege) {
 	as := s.enlist().at(s.elsewhere())
+	s.start()
 	l := s.connect(as)
 	s.g.Expect(l.send(hello(claimInventory(1_000_000)))).To(Succeed())
 	s.add(l.end())
@@ -91,12 +92,12 @@ func hugeInventory(s *siege) {
 			Digest: make([]byte, object.DigestSize), State: pb.ApplyState_APPLY_STATE_APPLIED,
 		}
 	}))
-	s.hold()
 }
 
 // fatInventory has no more entries than it may have.
 func fatInventory(s *siege) {
 	name := strings.Repeat("x", 253)
+	s.start()
 	s.add(s.sendInventory(s.enlist().at(s.elsewhere()), protocol.MaxInventory, 100, func(n int) *pb.InventoryEntry {
 		return &pb.InventoryEntry{
 			Key: &pb.ObjectKey{Group: name, Kind: name[:63], Namespace: name, Name: fmt.Sprintf("%0253d", n)},
@@ -105,7 +106,6 @@ func fatInventory(s *siege) {
 			Message: strings.Repeat("x", protocol.MaxMessageBytes),
 		}
 	}))
-	s.hold()
 }
 
 // sendInventory sends entries, some in each frame, and returns how the session ends.
@@ -225,7 +225,7 @@ func (l *link) nextPut(g *WithT) *pb.Put {
 // field of a known message is ignored.
 func reservedMessages(s *siege) {
 	as := s.enlist().at(s.elsewhere())
-	for i := 0; !s.over(); i++ {
+	for i := 0; s.goOn(i, 2); i++ {
 		unknown := field([]protowire.Number{6, 99}[i%2], field(1, []byte(honestName)))
 		l := s.begin(as)
 		s.g.Expect(l.WriteMessage(websocket.BinaryMessage, inFrame(field(3, unknown)))).To(Succeed()) // in an Ack

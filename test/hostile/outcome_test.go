@@ -39,6 +39,12 @@ func (o *outcomes) add(outcome string) {
 	o.counts[outcome]++
 }
 
+func (o *outcomes) count(outcome string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.counts[outcome]
+}
+
 // String lists the outcomes, each with how often it came.
 func (o *outcomes) String() string {
 	o.mu.Lock()

@@ -17,11 +17,14 @@ limitations under the License.
 package hostile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	"golang.org/x/sync/errgroup"
@@ -40,6 +43,8 @@ type attack struct {
 	counted []string
 	// growth bounds what it may add to the manager's memory; 0 means defaultGrowth.
 	growth int64
+	// writes is what it has the manager write to the API server by right.
+	writes int
 }
 
 // siege is one attack while it goes on.
@@ -48,16 +53,44 @@ type siege struct {
 	*outcomes
 	t *testing.T
 	g *WithT
-	// ctx is done when the attack is over: the honest node has got enough updates, or
-	// none for too long.
-	ctx context.Context
+
+	started sync.Once
+	// first is the number of the first update that counts, and got how many have come
+	// when the attack may end.
+	first int
+	got   chan int
+	ctx   context.Context
 }
 
-// over tells whether the attack may end.
-func (s *siege) over() bool { return s.ctx.Err() != nil }
+// start begins the attack: from now on the honest node has to get its updates.
+func (s *siege) start() {
+	s.started.Do(func() {
+		limited, cancel := context.WithTimeout(context.Background(), patience)
+		over, end := context.WithCancel(context.Background())
+		s.first, s.got, s.ctx = s.honest.next(), make(chan int, 1), over
+		go func() {
+			defer cancel()
+			defer end()
+			s.got <- s.honest.await(limited, s.first+enough) - s.first
+		}()
+	})
+}
+
+// over tells whether the attack may end: the honest node has got enough updates since
+// start, or none for too long. It starts the attack if nothing else has.
+func (s *siege) over() bool {
+	s.start()
+	return s.ctx.Err() != nil
+}
+
+// goOn tells whether there is to be an attempt i, counted from 0: the first ones are made anyhow.
+func (s *siege) goOn(i, atLeast int) bool { return !s.over() || i < atLeast }
 
 // hold returns when the attack may end.
-func (s *siege) hold() { <-s.ctx.Done() }
+func (s *siege) hold() {
+	s.start()
+	<-s.ctx.Done()
+}
 
 // suffer lets an attack go on and judges what has come of it.
 func (w *world) suffer(t *testing.T, a attack) row {
@@ -70,62 +103,54 @@ func (w *world) suffer(t *testing.T, a attack) row {
 	g.Expect(err).NotTo(HaveOccurred())
 
 	s := &siege{world: w, outcomes: newOutcomes(), t: t, g: g}
-	first := w.honest.next()
-	end := s.start(first)
+	began := time.Now()
 	a.run(s)
-	g.Expect(end()).To(BeNumerically(">=", enough), "updates that the honest node has got during the attack")
+	s.hold()
+	g.Expect(<-s.got).To(BeNumerically(">=", enough), "updates that the honest node has got during the attack")
 	sent := w.honest.next()
-	limited, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	g.Expect(w.honest.await(limited, sent)).To(BeNumerically(">=", sent), "updates that the honest node has got after all")
+	w.expectArrival(g, sent)
 
 	_, used.peak, err = w.manager.memory()
 	g.Expect(err).NotTo(HaveOccurred())
 	after, err := w.manager.scrape(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	writes := writesOf(after) - writesOf(before)
-	t.Logf("%s; growth %s, %d writes to the API server", s.outcomes, mebibytes(used.growth()), writes)
+	t.Logf("%s; growth %s, %d API writes", s.outcomes, mebibytes(used.growth()), writes)
 	g.Expect(s.check(a.gets, a.may)).To(Succeed())
-	g.Expect(used.check(max(a.growth, defaultGrowth))).To(Succeed())
-	w.expectCounted(g, t.Context(), before, a.counted)
-	w.expectRecovery(g, t.Context())
-	latencies := w.honest.latencies(first, sent)
+	g.Expect(used.check(cmp.Or(a.growth, defaultGrowth))).To(Succeed())
+	g.Expect(writes).To(BeNumerically("<=", a.writes+maxWrites(time.Since(began))))
+	w.expectCounted(g, before, a.counted)
+	w.expectRecovery(g)
+	latencies := w.honest.latencies(s.first, sent)
 	return row{
-		attack: a.name, outcome: s.outcomes.String(), refusedAs: causes(a.counted), memory: used,
+		attack: a.name, outcome: s.outcomes.String(), refusedAs: causes(a.counted), memory: used, writes: writes,
 		updates: len(latencies), p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99),
 	}
 }
 
-// start starts the clock; end returns how many updates the honest node has got, at least
-// enough unless it has got none for too long.
-func (s *siege) start(first int) (end func() int) {
-	limited, cancelLimited := context.WithTimeout(s.t.Context(), patience)
-	ctx, cancel := context.WithCancel(limited)
-	s.ctx = ctx
-	got := make(chan int, 1)
-	go func() {
-		got <- s.honest.await(limited, first+enough) - first
-		cancel()
-	}()
-	return func() int {
-		defer cancelLimited()
-		return <-got
-	}
+// maxWrites is how much the manager may write to the API server, whatever comes from outside.
+func maxWrites(during time.Duration) int { return 30 + int(10*during/time.Second) }
+
+// expectArrival waits until the honest node has got all updates below n.
+func (w *world) expectArrival(g *WithT, n int) {
+	limited, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	g.Expect(w.honest.await(limited, n)).To(BeNumerically(">=", n), "updates that the honest node has got after all")
 }
 
 // expectCounted waits until the counters have gone up: some do after the answer.
-func (w *world) expectCounted(g *WithT, ctx context.Context, before series, counters []string) {
+func (w *world) expectCounted(g *WithT, before series, counters []string) {
 	g.Eventually(func() ([]string, error) {
-		after, err := w.manager.scrape(ctx)
+		after, err := w.manager.scrape(context.Background())
 		return unmoved(before, after, counters), err
 	}).WithTimeout(patience).Should(BeEmpty(), "counters that do not go up")
 }
 
 // expectRecovery waits until the manager has no more goroutines and open files than when
 // all was quiet, and checks that the honest node has still the session that it had.
-func (w *world) expectRecovery(g *WithT, ctx context.Context) {
+func (w *world) expectRecovery(g *WithT) {
 	g.Eventually(func() (float64, error) {
-		metrics, err := w.manager.scrape(ctx)
+		metrics, err := w.manager.scrape(context.Background())
 		return metrics["go_goroutines"], err
 	}).WithTimeout(patience).Should(BeNumerically("<=", w.quiet.goroutines+slack), "goroutines")
 	g.Eventually(w.manager.files).WithTimeout(patience).Should(BeNumerically("<=", w.quiet.files+slack), "open files")

@@ -50,11 +50,12 @@ func stolen(stop, heir succession) func(*siege) {
 	return func(s *siege) {
 		as := s.enlist().at(s.elsewhere())
 		l := s.begin(as)
+		s.start()
 		defer stop(s, as.name)()
 		s.add(l.end())
 		defer heir(s, as.name)()
 		s.add("renewal: " + s.renew(as))
-		for !s.over() {
+		for i := 0; s.goOn(i, 1); i++ {
 			s.add(s.try(as))
 		}
 	}

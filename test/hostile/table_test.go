@@ -27,7 +27,7 @@ import (
 type row struct {
 	attack, outcome, refusedAs string
 	memory                     memory
-	updates                    int
+	writes, updates            int
 	p50, p99                   time.Duration
 }
 
@@ -65,12 +65,12 @@ func milliseconds(d time.Duration) string {
 func (r row) cells() []string {
 	return []string{
 		r.attack, r.outcome, r.refusedAs,
-		mebibytes(r.memory.peak), mebibytes(r.memory.growth()),
+		mebibytes(r.memory.peak), mebibytes(r.memory.growth()), fmt.Sprint(r.writes),
 		fmt.Sprint(r.updates), milliseconds(r.p50), milliseconds(r.p99),
 	}
 }
 
-var columns = []string{"attack", "what the attacker gets", "refused as", "peak RSS", "growth", "honest updates", "p50", "p99"}
+var columns = []string{"attack", "what the attacker gets", "refused as", "peak RSS", "growth", "API writes", "honest updates", "p50", "p99"}
 
 // format aligns the rows, with the bars of a Markdown table.
 func format(rows []row) string {

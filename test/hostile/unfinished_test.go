@@ -81,13 +81,13 @@ func slowLoris(s *siege) {
 		},
 	}
 	ended := make(chan string)
+	s.start()
 	for name, attack := range places {
 		go func() { ended <- name + ": " + attack() }()
 	}
 	for range places {
 		s.add(<-ended)
 	}
-	s.hold()
 }
 
 // dribbleRequest sends the beginning at once, and then more.
@@ -144,6 +144,7 @@ func halfOpen(addresses int, begin func(*siege) []byte) func(*siege) {
 			from[i] = s.elsewhere()
 		}
 		conns := make([]*net.TCPConn, connectionsPossible(s.g))
+		s.start()
 		for i := range conns {
 			var err error
 			conns[i], err = s.dial(from[i%len(from)])
