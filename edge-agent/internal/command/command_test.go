@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 type machine struct {
 	t                 *testing.T
 	stateDir, objects string
+	stdin             string
 }
 
 func newMachine(t *testing.T) *machine {
@@ -57,6 +58,7 @@ func (m *machine) execute(ctx context.Context, log io.Writer, args ...string) (o
 	cmd := New()
 	cmd.SetOut(&out)
 	cmd.SetErr(log)
+	cmd.SetIn(strings.NewReader(m.stdin))
 	cmd.SetArgs(append(args, "--state-dir", m.stateDir))
 	err = cmd.ExecuteContext(ctx)
 	return out.String(), err
@@ -73,12 +75,12 @@ func (m *machine) join(h *hub) {
 }
 
 // start runs the agent until stop is called, which returns what it logged.
-func (m *machine) start() (stop func() string) {
+func (m *machine) start(flags ...string) (stop func() string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var log bytes.Buffer
 	ended := make(chan error, 1)
 	go func() {
-		_, err := m.execute(ctx, &log, "run", "--target", "directory="+m.objects)
+		_, err := m.execute(ctx, &log, append([]string{"run", "--target", "directory=" + m.objects}, flags...)...)
 		ended <- err
 	}()
 	stop = sync.OnceValue(func() string {
@@ -218,6 +220,13 @@ func TestMistakesAreExplained(t *testing.T) {
 		"too short a drift":   {joined, []string{"run", "--target", directory, "--drift-interval", "1ms"}, "at least 1s"},
 		"no such file":        {joined, []string{"run", "--config", "/nowhere.yaml"}, "/nowhere.yaml"},
 		"an unknown field":    {joined, []string{"run", "--config", file}, "maxObjectByte"},
+		"a bad label":         {joined, []string{"run", "--target", directory, "--label", "a/b=c"}, "has none of its own"},
+		"a bad hub":           {joined, []string{"run", "--target", directory, "--hub", "hub"}, "must look like https://host:port"},
+		"no seal key":         {joined, []string{"run", "--target", directory, "--seal-key-file", "/nowhere"}, "open the seal key"},
+		"no token":            {fresh, []string{"join", "--hub", "https://h", "--ca-hash", "h"}, "give a file with --token-file, or set $EDGESYNC_JOIN_TOKEN"},
+		"no token file":       {fresh, []string{"join", "--hub", "https://h", "--ca-hash", "h", "--token-file", "/nowhere"}, "/nowhere"},
+		"an empty token file": {fresh, []string{"join", "--hub", "https://h", "--ca-hash", "h", "--token-file", "-"}, "form <id>.<secret>"},
+		"two tokens":          {fresh, []string{"join", "--hub", "https://h", "--ca-hash", "h", "--token-file", "-", "--token", "t"}, "none of the others can be"},
 		"an unknown output":   {joined, []string{"status", "-o", "xml"}, `no output format "xml"`},
 		"join without a hub":  {fresh, []string{"join", "--token", "t"}, `"ca-hash", "hub" not set`},
 		"a second join": {joined, []string{"join", "--hub", "https://127.0.0.1:1", "--token", someToken, "--node", "edge-1",

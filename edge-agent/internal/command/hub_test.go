@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,10 @@ type hub struct {
 	address  string
 	listener net.Listener
 	sessions chan *session
+	// lifetime is that of the certificates of nodes that join.
+	lifetime time.Duration
+	// renew answers renewals; unless it is set, there are none.
+	renew atomic.Pointer[http.HandlerFunc]
 }
 
 func newHub(t *testing.T) *hub {
@@ -58,6 +63,12 @@ func newHub(t *testing.T) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newHubOf(t, ca)
+}
+
+// newHubOf is another hub of the CA.
+func newHubOf(t *testing.T, ca *pki.CA) *hub {
+	t.Helper()
 	certificate, err := pki.NewServingCertificate(pki.NewAuthority(ca), []string{"127.0.0.1"}, time.Hour, time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -69,9 +80,17 @@ func newHub(t *testing.T) *hub {
 	h := &hub{
 		t: t, ca: ca, listener: listener,
 		address: "https://" + listener.Addr().String(), sessions: make(chan *session, 100),
+		lifetime: time.Hour,
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+joinapi.Path, h.join)
+	mux.HandleFunc("POST "+joinapi.RenewPath, func(w http.ResponseWriter, r *http.Request) {
+		if answer := h.renew.Load(); answer != nil {
+			(*answer)(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	})
 	mux.HandleFunc("GET "+protocol.SyncPath, h.sync)
 	server := &http.Server{Handler: mux}
 	go func() { _ = server.Serve(listener) }()
@@ -85,12 +104,33 @@ func (h *hub) join(w http.ResponseWriter, r *http.Request) {
 		h.t.Error(err)
 		return
 	}
-	key, err := pki.RequestKey([]byte(request.CSR))
+	h.issue(w, request.CSR, pki.Node{Name: request.Node, UID: "uid", Join: 1}, h.lifetime)
+}
+
+// renewing lets nodes renew their certificates, for an hour.
+func (h *hub) renewing(w http.ResponseWriter, r *http.Request) {
+	var request joinapi.RenewRequest
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		h.t.Error(err)
+		return
+	}
+	peer, err := pki.PeerOf(r.TLS)
 	if err != nil {
 		h.t.Error(err)
 		return
 	}
-	cert, err := h.ca.IssueNode(pki.Node{Name: request.Node, UID: "uid", Join: 1}, key, time.Hour, time.Now())
+	h.issue(w, request.CSR, peer.Node, time.Hour)
+}
+
+func (h *hub) setRenew(answer http.HandlerFunc) { h.renew.Store(&answer) }
+
+func (h *hub) issue(w http.ResponseWriter, csr string, node pki.Node, lifetime time.Duration) {
+	key, err := pki.RequestKey([]byte(csr))
+	if err != nil {
+		h.t.Error(err)
+		return
+	}
+	cert, err := h.ca.IssueNode(node, key, lifetime, time.Now())
 	if err != nil {
 		h.t.Error(err)
 		return
@@ -112,13 +152,14 @@ func (h *hub) sync(w http.ResponseWriter, r *http.Request) {
 		h.t.Error(err)
 		return
 	}
-	h.sessions <- &session{t: h.t, node: node.Name, conn: conn}
+	h.sessions <- &session{t: h.t, node: node.Name, serial: node.Certificate.SerialNumber.String(), conn: conn}
 }
 
 // session is the hub's end of one connection.
 type session struct {
 	t       *testing.T
 	node    string
+	serial  string // that of the certificate
 	conn    *websocket.Conn
 	waiting []*pb.AgentMessage
 }

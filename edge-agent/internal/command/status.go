@@ -68,6 +68,7 @@ func printStatus(to io.Writer, format string, status *agent.Status, now time.Tim
 	for _, row := range [][2]string{
 		{"Node", status.Node},
 		{"Hub", status.Link.Hub},
+		{"Announced", status.Link.HubInfoError},
 		{"Connection", connection(status, now)},
 		{"In sync", inSync(status, now)},
 		{"Objects", objects(status.Objects)},
@@ -75,7 +76,9 @@ func printStatus(to io.Writer, format string, status *agent.Status, now time.Tim
 		{"Renewal", renewal(status, now)},
 		{"Version", status.Version},
 	} {
-		fmt.Fprintf(table, "%s:\t%s\n", row[0], row[1])
+		if row[1] != "" {
+			fmt.Fprintf(table, "%s:\t%s\n", row[0], row[1])
+		}
 	}
 	printProblems(table, status, now)
 	return table.Flush()

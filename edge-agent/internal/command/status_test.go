@@ -39,11 +39,22 @@ func TestPrintStatus(t *testing.T) {
 		"in sync": {
 			agent.Status{Running: true, InSync: true, Link: link.Status{Connected: true, Since: now.Add(-time.Hour)},
 				CertificateExpires: now.Add(90 * 24 * time.Hour)},
-			[]string{"connected for 1h0m0s", "In sync:      yes", "for 90d"},
+			[]string{"connected for 1h0m0s", "In sync:      yes", "for 90d", "Renewal:      under way"},
 		},
 		"not running": {
 			agent.Status{Link: link.Status{CompletedAt: now.Add(-72 * time.Hour)}, CertificateExpires: now.Add(-time.Hour)},
-			[]string{"the agent does not run", "last sent everything 3d ago", "expired 1h0m0s ago"},
+			[]string{"the agent does not run", "last sent everything 3d ago", "expired 1h0m0s ago", "Renewal:      the agent does it, once it runs"},
+		},
+		"renewal ahead": {
+			agent.Status{Running: true, Renewal: agent.Renewal{Next: now.Add(50 * 24 * time.Hour)}},
+			[]string{"Renewal:      at 2026-06-20T12:00:00Z, in 50d"},
+		},
+		"renewal failed": {
+			agent.Status{Running: true, Renewal: agent.Renewal{Next: now.Add(time.Minute), Error: "no answer"}},
+			[]string{"Renewal:      failed: no answer; next attempt in 1m0s"},
+		},
+		"a bad announcement": {
+			agent.Status{Link: link.Status{HubInfoError: "no CA"}}, []string{"Announced:    no CA"},
 		},
 		"connecting": {
 			agent.Status{Running: true}, []string{"Connection:   connecting"},

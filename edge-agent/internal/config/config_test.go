@@ -17,8 +17,10 @@ limitations under the License.
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -88,7 +90,16 @@ func TestCompleteRefuses(t *testing.T) {
 		"driftInterval is 1ms":     func(c *Config) { c.DriftInterval.Duration = time.Millisecond },
 		"maxReconnectDelay is -1s": func(c *Config) { c.MaxReconnectDelay.Duration = -time.Second },
 		`the log format is "xml"`:  func(c *Config) { c.LogFormat = "xml" },
-		"no target is configured":  func(c *Config) { c.Targets = nil },
+		"must look like https":     func(c *Config) { c.Hub = "hub.example.com" },
+		"has none of its own":      func(c *Config) { c.Labels = map[string]string{"a/b": "c"} },
+		`the label name ""`:        func(c *Config) { c.Labels = map[string]string{"": "c"} },
+		`the value "c d"`:          func(c *Config) { c.Labels = map[string]string{"a": "c d"} },
+		"and can be 32": func(c *Config) {
+			for i := range protocol.MaxLabels - 1 {
+				_ = c.AddLabel(fmt.Sprintf("label-%d=x", i))
+			}
+		},
+		"no target is configured": func(c *Config) { c.Targets = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,4 +125,16 @@ func TestShortTargetsGetNamesOfTheirOwn(t *testing.T) {
 		{Name: "directory-2", Directory: &apply.DirectoryConfig{Path: "/c=d"}},
 		{Name: "directory-3", Directory: &apply.DirectoryConfig{Path: "/e"}},
 	}))
+}
+
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	config, err := load(t, "targets: [{name: a, directory: {path: /a}}]\nlabels: {site: berlin, os: own}")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(config.AddLabel("site=rome")).To(Succeed())
+	g.Expect(config.AddLabel("empty=")).To(Succeed())
+	g.Expect(config.AddLabel("half")).To(MatchError(ContainSubstring("not of the form name=value")))
+	g.Expect(config.Complete()).To(Succeed())
+	g.Expect(config.Labels).To(Equal(map[string]string{"site": "rome", "os": "own", "arch": runtime.GOARCH, "empty": ""}))
 }
