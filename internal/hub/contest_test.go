@@ -97,11 +97,12 @@ func TestTruce(t *testing.T) {
 	g := NewWithT(t)
 	var none *contest
 	now := time.Unix(1000, 0)
-	g.Expect(none.refusal(now) == nil).To(BeTrue())
+	free := func(c *contest, at time.Time) bool { return c.refusal(at) == nil }
+	g.Expect(free(none, now)).To(BeTrue())
 	c := &contest{truceUntil: now.Add(truce)}
 	g.Expect(c.refusal(now).Status).To(Equal(http.StatusTooManyRequests))
 	g.Expect(c.refusal(now.Add(truce / 4)).RetryAfter).To(Equal(truce * 3 / 4))
-	g.Expect(c.refusal(now.Add(truce)) == nil).To(BeTrue())
+	g.Expect(free(c, now.Add(truce))).To(BeTrue())
 }
 
 func as(boot, store string, r *replica) *pb.AgentMessage {
