@@ -26,6 +26,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -42,7 +43,8 @@ type author struct {
 // ClusterObjectSyncs.
 func newAuthor(t *testing.T) *author {
 	t.Helper()
-	name := strings.ToLower(strings.ReplaceAll(t.Name(), "/", ":"))
+	// Each has a name of its own, also with -count: rights that were given stay.
+	name := strings.ToLower(strings.ReplaceAll(t.Name(), "/", ":")) + ":" + rand.String(8)
 	a := &author{clientFor(t, name), name}
 	for _, kind := range []string{"objectsync", "clusterobjectsync"} {
 		bindRole(t, a.name, "edgesync-"+kind+"-editor-role", "")
@@ -119,7 +121,7 @@ func installCustomResources(t *testing.T) {
 	t.Helper()
 	anything := apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: new(true)}
 	for _, c := range customResources {
-		create(t, &apiextensionsv1.CustomResourceDefinition{
+		err := cluster.admin.Create(t.Context(), &apiextensionsv1.CustomResourceDefinition{
 			ObjectMeta: metav1.ObjectMeta{Name: c.plural + ".test.example.com"},
 			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
 				Group: "test.example.com",
@@ -131,6 +133,7 @@ func installCustomResources(t *testing.T) {
 				}},
 			},
 		})
+		NewWithT(t).Expect(client.IgnoreAlreadyExists(err)).To(Succeed()) // with -count
 	}
 }
 

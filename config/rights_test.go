@@ -163,6 +163,26 @@ func TestManagerRightsAreNarrow(t *testing.T) {
 	}
 }
 
+// Not in the roles for people either: what "*" means grows with Kubernetes.
+func TestNoRoleHasAWildcard(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	var roles rbacv1.ClusterRoleList
+	g.Expect(cluster.admin.List(t.Context(), &roles)).To(Succeed())
+	checked := 0
+	for _, role := range roles.Items {
+		if !strings.HasPrefix(role.Name, "edgesync-") {
+			continue
+		}
+		checked++
+		for _, rule := range role.Rules {
+			g.Expect(slices.Concat(rule.Verbs, rule.APIGroups, rule.Resources, rule.NonResourceURLs)).
+				NotTo(ContainElement(ContainSubstring("*")), role.Name)
+		}
+	}
+	g.Expect(checked).To(BeNumerically(">", 10))
+}
+
 // managerMay asks the API server. The resource is "resource", "resource.group" or, for
 // a subresource, "resource/subresource".
 func managerMay(t *testing.T, verb, resource, namespace string) bool {

@@ -233,11 +233,11 @@ func testOtherNamespaces(t *testing.T) {
 	a := newAuthor(t)
 	a.allow(t, "default", right("get", "configmaps"))
 	const manifest = `{"apiVersion": "sync.edgesync.io/v1alpha1", "kind": "ObjectSync",
-		"metadata": {"name": "elsewhere", "namespace": "default"}, "spec": {"nodeName": "edge-1",
+		"metadata": {"generateName": "test-", "namespace": "default"}, "spec": {"nodeName": "edge-1",
 		"objectRef": {"apiVersion": "v1", "kind": "ConfigMap", "name": "settings", "namespace": "kube-system"}}}`
 	post := func(namespace, fieldValidation string) (string, error) {
 		return kubectl(manifest, "create", "--as="+a.name, "--filename=-",
-			"--raw=/apis/sync.edgesync.io/v1alpha1/namespaces/"+namespace+"/objectsyncs?fieldValidation="+fieldValidation)
+			"--raw=/apis/sync.edgesync.io/v1alpha1/namespaces/"+namespace+"/objectsyncs?dryRun=All&fieldValidation="+fieldValidation)
 	}
 
 	out, err := post("default", metav1.FieldValidationStrict) // what kubectl apply asks for
