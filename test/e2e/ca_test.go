@@ -43,7 +43,8 @@ var _ = Describe("The hub", func() {
 		// A certificate with a short life is renewed whenever the agent starts.
 		restartManager(ctx, "--node-certificate-lifetime=1m")
 		f := newFixture(ctx)
-		online, off, longOff := f.start(ctx, "online"), f.start(ctx, "off"), f.start(ctx, "long-off")
+		online, off := f.start(ctx, "online"), f.start(ctx, "off")
+		longOff, forgotten := f.start(ctx, "long-off"), f.start(ctx, "forgotten")
 		settings := f.configMap("settings", "0")
 		create(ctx, settings, f.sync("all", f.configMaps()))
 		for _, n := range f.nodes {
@@ -51,6 +52,7 @@ var _ = Describe("The hub", func() {
 		}
 		off.stop()
 		longOff.stop()
+		forgotten.stop()
 
 		first := signer(ctx)
 		for rotation := range 2 {
@@ -94,7 +96,7 @@ var _ = Describe("The hub", func() {
 
 		By("no longer trusting the first")
 		runManager(ctx, "ca", "untrust", first, "--yes")
-		Eventually(trusted).WithContext(ctx).ShouldNot(ContainElement(first))
+		Expect(trusted(ctx)).NotTo(ContainElement(first))
 		restartManager(ctx)
 		change(ctx, settings, func(c *corev1.ConfigMap) { c.Data["key"] = "last" })
 		for _, n := range []*node{online, longOff} {
@@ -102,6 +104,8 @@ var _ = Describe("The hub", func() {
 			n.becomesInSync(ctx)
 			Eventually(n.trusts).ShouldNot(ContainElement(first))
 		}
+		forgotten.start(ctx)
+		Eventually(forgotten.statusText).WithContext(ctx).Should(ContainSubstring("if the CA was replaced while the machine was away, it has to join again"))
 		Expect(byHash(first)).To(ContainSubstring(first))
 		Expect(byHash(signer(ctx))).To(ContainSubstring("This machine is now node"))
 	})

@@ -19,18 +19,23 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
+	"github.com/edgesync/edgesync/internal/testing/linkproxy"
 )
 
 var _ = Describe("A join token", func() {
@@ -95,6 +100,55 @@ var _ = Describe("What a node says of itself", func() {
 		n.start(ctx)
 		n.becomesEmpty(ctx)
 		Expect(n.get(ctx)).To(HaveField("Labels", HaveKeyWithValue(syncv1alpha1.SelfLabelPrefix+"tier", "silver")))
+	})
+})
+
+var _ = Describe("An identity", func() {
+	It("that two machines have is named to all concerned, and others go on", func(ctx SpecContext) {
+		f := newFixture(ctx)
+		const superseded = 30 * time.Second // is how long an agent waits at least
+		began := time.Now()
+		honest, proxies := f.start(ctx, "honest"), []*linkproxy.Proxy{newProxy(), newProxy()}
+		original := f.start(ctx, "original", fleet.AgentOptions{HubURL: "https://" + proxies[0].Addr()})
+		settings := f.configMap("settings", "0")
+		create(ctx, settings, f.sync("all", f.configMaps()))
+		original.becomesMirrorOf(ctx, f.configMaps())
+
+		impostor := &node{world.Agent(f.namespace+"-copy", fleet.AgentOptions{
+			Node: original.NodeName, ExtraArgs: []string{"--hub=https://" + proxies[1].Addr()},
+		})}
+		Expect(os.MkdirAll(impostor.StateDir(), 0o700)).To(Succeed())
+		identity, err := os.ReadFile(filepath.Join(original.StateDir(), "identity.pem"))
+		Expect(err).NotTo(HaveOccurred())
+		writeFile(impostor.StateDir(), "identity.pem", string(identity))
+		impostor.start(ctx)
+		DeferCleanup(impostor.Kill)
+		isNamed := SatisfyAll(
+			ContainSubstring("another agent connected with this node's identity"),
+			ContainSubstring("join the copy under a name of its own"))
+		Eventually(original.statusText).WithContext(ctx).Should(isNamed)
+
+		var slowest time.Duration
+		changes := 0
+		Eventually(func() ([]string, error) {
+			changes++
+			changed := time.Now()
+			change(ctx, settings, func(c *corev1.ConfigMap) { c.Data["key"] = strconv.Itoa(changes) })
+			honest.becomesMirrorOf(ctx, f.configMaps())
+			slowest = max(slowest, time.Since(changed))
+			return notesAbout(ctx, "default", "DuplicateIdentity")
+		}).WithContext(ctx).Should(ContainElement(MatchRegexp(`take its session from each other, at last from 127\.0\.0\.1:\d+ and 127\.0\.0\.1:\d+: join the copy again`)))
+		Eventually(impostor.statusText).WithContext(ctx).Should(isNamed)
+		original.has(ctx, "Connected", metav1.ConditionTrue, "DuplicateIdentity", "under a name of its own")
+		AddReportEntry("changes delivered to another node meanwhile", fmt.Sprintf("%d, the slowest in %s", changes, slowest))
+		connections := len(proxies[0].Accepted()) + len(proxies[1].Accepted())
+		AddReportEntry("connections of both", fmt.Sprintf("%d in %s", connections, time.Since(began)))
+		Expect(connections).To(BeNumerically("<=", 4+2*int(time.Since(began)/superseded)))
+
+		By("ending the copy")
+		impostor.stop()
+		original.becomesInSync(ctx)
+		original.becomesMirrorOf(ctx, f.configMaps())
 	})
 })
 

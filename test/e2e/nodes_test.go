@@ -22,8 +22,6 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/edgesync/edgesync/internal/testing/fleet"
 )
 
 var _ = Describe("A node", func() {
@@ -41,25 +39,5 @@ var _ = Describe("A node", func() {
 		n = f.start(ctx, "a")
 		n.becomesInSync(ctx)
 		n.becomesMirrorOf(ctx, f.configMaps())
-	})
-
-	It("of which there are two says so on the one that came first", func(ctx SpecContext) {
-		f := newFixture(ctx)
-		original := f.start(ctx, "a")
-		create(ctx, f.configMap("settings", "1"), f.sync("all", f.configMaps()))
-		original.becomesMirrorOf(ctx, f.configMaps())
-
-		impostor := &node{world.Agent(f.namespace+"-copy", fleet.AgentOptions{})}
-		Expect(os.MkdirAll(impostor.StateDir(), 0o700)).To(Succeed())
-		identity, err := os.ReadFile(filepath.Join(original.StateDir(), "identity.pem"))
-		Expect(err).NotTo(HaveOccurred())
-		writeFile(impostor.StateDir(), "identity.pem", string(identity))
-		impostor.start(ctx)
-		DeferCleanup(impostor.Kill)
-		impostor.becomesMirrorOf(ctx, f.configMaps())
-		Eventually(original.statusText).WithContext(ctx).Should(SatisfyAll(
-			ContainSubstring("another agent connected with this node's identity"),
-			ContainSubstring("join the copy under a name of its own")))
-		original.becomesMirrorOf(ctx, f.configMaps())
 	})
 })
