@@ -104,12 +104,16 @@ func tokenFromSecret(secret *corev1.Secret) (*Token, error) {
 	if secret.Type != SecretType {
 		return nil, fmt.Errorf("its type is %q, not %q", secret.Type, SecretType)
 	}
+	id, ok := strings.CutPrefix(secret.Name, secretNamePrefix)
+	if !ok {
+		return nil, fmt.Errorf("its name does not begin with %s", secretNamePrefix)
+	}
 	if secret.Immutable != nil && *secret.Immutable {
 		return nil, errors.New("it is immutable, so that its uses cannot be counted")
 	}
 	text := func(key string) string { return strings.TrimSpace(string(secret.Data[key])) }
 	token := &Token{
-		ID:         strings.TrimPrefix(secret.Name, secretNamePrefix),
+		ID:         id,
 		Node:       text(keyNode),
 		NodePrefix: text(keyNodePrefix),
 		LastNode:   text(keyLastNode),

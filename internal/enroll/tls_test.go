@@ -29,6 +29,7 @@ import (
 	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -67,7 +68,9 @@ func (h *harness) serve() string {
 	go func() { served <- server.Serve(listener) }()
 	h.t.Cleanup(func() {
 		_ = server.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			h.t.Error("serve:", err)
+		}
 	})
 	return listener.Addr().String()
 }
@@ -116,17 +119,15 @@ func TestTricklingBodyIsCutOff(t *testing.T) {
 	h.handler.readTimeout = 300 * time.Millisecond
 	conn := h.dial(h.serve())
 	send(t, conn, joinapi.Path, "{", joinapi.MaxRequestBytes-1)
-	stop := make(chan struct{})
-	trickled := make(chan error)
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(stopped)
 		for {
 			if _, err := conn.Write([]byte(" ")); err != nil {
-				trickled <- err
-				return
+				return // the hub has had enough
 			}
 			select {
 			case <-stop:
-				trickled <- nil
 				return
 			case <-time.After(10 * time.Millisecond):
 			}
@@ -136,7 +137,7 @@ func TestTricklingBodyIsCutOff(t *testing.T) {
 	status, body := answerOn(g, conn)
 
 	close(stop)
-	<-trickled
+	<-stopped
 	g.Expect(status).To(Equal(http.StatusRequestTimeout))
 	g.Expect(body).To(ContainSubstring("not complete after 300ms"))
 	g.Expect(counted(g, h.handler.requests)).To(HaveKeyWithValue(timedOut, 1.0))

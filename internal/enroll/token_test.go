@@ -26,6 +26,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
@@ -168,6 +169,14 @@ func TestTokenWrittenByHand(t *testing.T) {
 	other.Type = corev1.SecretTypeOpaque
 	_, err = tokenFromSecret(other)
 	g.Expect(err).To(MatchError(ContainSubstring("type")))
+	misnamed := byHand(nil)
+	misnamed.Name = "abcd1234"
+	_, err = tokenFromSecret(misnamed)
+	g.Expect(err).To(MatchError(ContainSubstring("does not begin with edgesync-join-")))
+	fixed := byHand(nil)
+	fixed.Immutable = ptr.To(true)
+	_, err = tokenFromSecret(fixed)
+	g.Expect(err).To(MatchError(ContainSubstring("immutable")))
 }
 
 func TestParseToken(t *testing.T) {
