@@ -45,21 +45,24 @@ type Status struct {
 	// CertManager is the name of the Certificate by which cert-manager keeps the Secret;
 	// empty if it does not.
 	CertManager string
+
+	stored     *corev1.Secret // the state
+	generation int64
 }
 
 // Read is the state of the CA; it changes nothing. If there is no CA yet,
 // apierrors.IsNotFound applies to the error. It needs the right to get Secrets.
 func Read(ctx context.Context, c client.Reader, namespace string, now time.Time) (*Status, error) {
-	status := &Status{}
-	state, err := get(ctx, c, namespace, StateName)
+	stored, err := get(ctx, c, namespace, StateName)
 	if err != nil {
 		return nil, err
 	}
+	status := &Status{stored: stored}
 	supplied, err := get(ctx, c, namespace, SecretName)
 	switch {
 	case err != nil:
 		return nil, err
-	case state == nil && supplied == nil:
+	case stored == nil && supplied == nil:
 		return nil, apierrors.NewNotFound(corev1.Resource("secrets"), SecretName)
 	case supplied == nil:
 		status.Problem = fmt.Errorf("the CA Secret %s/%s is missing: the manager restores it", namespace, SecretName)
@@ -67,18 +70,18 @@ func Read(ctx context.Context, c client.Reader, namespace string, now time.Time)
 		status.CertManager = supplied.Annotations[certificateName]
 		status.Supplied, status.Problem = parseSupplied(supplied, now)
 	}
-	if state == nil {
+	if stored == nil {
 		if status.Problem != nil {
 			return nil, status.Problem
 		}
 		status.Trust = pki.Trust{CA: status.Supplied}
 		return status, nil
 	}
-	trust, err := parseState(state)
+	current, err := parseState(stored)
 	if err != nil {
 		return nil, err
 	}
-	status.Trust = trust.At(now)
+	status.Trust, status.generation = current.At(now), current.generation
 	return status, nil
 }
 
@@ -134,17 +137,14 @@ func Replace(ctx context.Context, c client.Client, namespace string, ca *pki.CA,
 // Untrust takes an earlier CA out of the state, and those before it that vouch for it,
 // as pki.Trust.Without does, and returns them. It needs the right to get and update Secrets.
 func Untrust(ctx context.Context, c client.Client, namespace, hash string, now time.Time) (removed []*x509.Certificate, err error) {
+	store := Store{Client: c, Namespace: namespace}
 	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		state, err := get(ctx, c, namespace, StateName)
-		if err != nil {
-			return err
-		}
 		status, err := Read(ctx, c, namespace, now)
 		if err != nil {
 			return err
 		}
-		var rest pki.Trust
-		if rest, removed, err = status.Without(hash); err != nil {
+		next := state{generation: status.generation}
+		if next.Trust, removed, err = status.Without(hash); err != nil {
 			return err
 		}
 		returns := func(cert *x509.Certificate) bool {
@@ -153,10 +153,8 @@ func Untrust(ctx context.Context, c client.Client, namespace, hash string, now t
 		if slices.ContainsFunc(removed, returns) {
 			return fmt.Errorf("the Secret %s/%s holds the CA %s, so that it would come back: replace it first", namespace, SecretName, status.Supplied.Hash())
 		}
-		if state.Data, err = encode(rest); err != nil {
-			return err
-		}
-		return c.Update(ctx, state)
+		_, err = store.update(ctx, status.stored, next)
+		return err
 	})
 	return removed, err
 }

@@ -65,8 +65,9 @@ type Store struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	// known is what Load has returned last, in case that the Secrets are deleted.
-	known *pki.Trust
+	// known is the state as Load has seen or written it last, in case that it is deleted
+	// or that an older one is restored.
+	known *state
 }
 
 // Loaded is the CA in use and what belongs to it.
@@ -74,6 +75,8 @@ type Loaded struct {
 	pki.Trust
 	// Refused says why this is not the CA of the Secret SecretName; nil if it is.
 	Refused error
+
+	generation int64
 }
 
 // Load is the CA in use. It makes one if there is none, and changes to the one in the
@@ -82,14 +85,15 @@ type Loaded struct {
 // end with the same result, and nothing is used before it is stored.
 //
 // A CA that cannot be changed to, because it is broken or because nodes would be
-// stranded, is no error but Loaded.Refused. A Secret that was deleted is made again.
+// stranded, is no error but Loaded.Refused. A Secret that was deleted is made again, and
+// a state that is older than what Load has returned before is put right.
 func (s *Store) Load(ctx context.Context) (Loaded, error) {
 	var loaded Loaded
 	var err error
 	for range attempts {
 		loaded, err = s.step(ctx)
 		if err == nil {
-			s.known = &loaded.Trust
+			s.known = &state{Trust: loaded.Trust, generation: loaded.generation}
 			return loaded, nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !errors.Is(err, errAgain) {
@@ -106,7 +110,7 @@ var errAgain = errors.New("not done yet")
 // least as new, so that a change that another replica has completed in between cannot
 // look like one from the new CA back to the old.
 func (s *Store) step(ctx context.Context) (Loaded, error) {
-	state, err := get(ctx, s.Client, s.Namespace, StateName)
+	stored, err := get(ctx, s.Client, s.Namespace, StateName)
 	if err != nil {
 		return Loaded{}, err
 	}
@@ -116,27 +120,33 @@ func (s *Store) step(ctx context.Context) (Loaded, error) {
 	}
 	now := s.Now()
 	switch {
-	case state == nil && s.known != nil:
+	case stored == nil && s.known != nil:
 		return Loaded{}, s.createState(ctx, *s.known)
-	case state == nil && supplied == nil:
+	case stored == nil && supplied == nil:
 		return Loaded{}, s.createCA(ctx, nil)
-	case state == nil:
+	case stored == nil:
 		ca, err := parseSupplied(supplied, now)
 		if err != nil {
 			return Loaded{}, fmt.Errorf("%w (it must hold a CA certificate and its key, or be deleted so that the manager makes one)", err)
 		}
-		return Loaded{}, s.createState(ctx, pki.Trust{CA: ca})
+		return Loaded{}, s.createState(ctx, state{Trust: pki.Trust{CA: ca}})
 	}
-	trust, err := parseState(state)
+	current, err := parseState(stored)
 	switch {
 	case err != nil:
 		return Loaded{}, err
-	case supplied == nil && trust.CA.ValidAt(now) != nil:
+	case s.known != nil && current.generation < s.known.generation:
+		if _, err := s.update(ctx, stored, *s.known); err != nil {
+			return Loaded{}, err
+		}
+		return Loaded{}, errAgain
+	case supplied == nil && current.CA.ValidAt(now) != nil:
 		return Loaded{}, s.createCA(ctx, nil)
 	case supplied == nil:
-		return Loaded{}, s.createCA(ctx, trust.CA)
+		return Loaded{}, s.createCA(ctx, current.CA)
 	}
-	return s.follow(ctx, state, supplied, trust.At(now), now)
+	current.Trust = current.At(now)
+	return s.follow(ctx, stored, supplied, current, now)
 }
 
 // createCA makes the Secret of the CA, of a new one if ca is nil.
@@ -154,11 +164,13 @@ func (s *Store) createCA(ctx context.Context, ca *pki.CA) error {
 	return s.create(ctx, secret)
 }
 
-func (s *Store) createState(ctx context.Context, trust pki.Trust) error {
-	secret, err := newSecret(s.Namespace, StateName, corev1.SecretTypeOpaque, trust)
+func (s *Store) createState(ctx context.Context, first state) error {
+	secret, err := newSecret(s.Namespace, StateName, corev1.SecretTypeOpaque, first.Trust)
 	if err != nil {
 		return err
 	}
+	first.generation++
+	first.count(secret.Data)
 	return s.create(ctx, secret)
 }
 
@@ -170,25 +182,35 @@ func (s *Store) create(ctx context.Context, secret *corev1.Secret) error {
 }
 
 // follow changes to the CA that is supplied, if it is not the one in use.
-func (s *Store) follow(ctx context.Context, state, supplied *corev1.Secret, trust pki.Trust, now time.Time) (Loaded, error) {
+func (s *Store) follow(ctx context.Context, stored, supplied *corev1.Secret, current state, now time.Time) (Loaded, error) {
 	ca, err := parseSupplied(supplied, now)
 	if err != nil {
-		return Loaded{Trust: trust, Refused: err}, nil
+		return current.loaded(err), nil
 	}
-	if ca.Certificate().Equal(trust.CA.Certificate()) {
-		return Loaded{Trust: trust}, nil
+	if ca.Certificate().Equal(current.CA.Certificate()) {
+		return current.loaded(nil), nil
 	}
-	next, err := trust.Succeed(ca, s.Hosts, now)
+	next, err := current.Succeed(ca, s.Hosts, now)
 	if err := s.judge(err, supplied, ca); err != nil {
-		return Loaded{Trust: trust, Refused: err}, nil
+		return current.loaded(err), nil
 	}
-	if state.Data, err = encode(next); err != nil {
-		return Loaded{}, err
+	current.Trust = next
+	current, err = s.update(ctx, stored, current)
+	return current.loaded(nil), err
+}
+
+// update replaces the state by the next, if it still is as it was read.
+func (s *Store) update(ctx context.Context, stored *corev1.Secret, next state) (state, error) {
+	var err error
+	if stored.Data, err = encode(next.Trust); err != nil {
+		return state{}, err
 	}
-	if err := s.Client.Update(ctx, state); err != nil {
-		return Loaded{}, fmt.Errorf("update the CA Secret %s/%s: %w", s.Namespace, StateName, err)
+	next.generation++
+	next.count(stored.Data)
+	if err := s.Client.Update(ctx, stored); err != nil {
+		return state{}, fmt.Errorf("update the CA Secret %s/%s: %w", s.Namespace, StateName, err)
 	}
-	return Loaded{Trust: next}, nil
+	return next, nil
 }
 
 // judge is what stands against a succession that ended with err.

@@ -315,6 +315,71 @@ func TestSecretsAreDeleted(t *testing.T) {
 	})
 }
 
+// An old backup that is restored while the manager runs must not lock out the nodes that
+// have a certificate of a CA that came later.
+func TestTheStateGoesBack(t *testing.T) {
+	t.Parallel()
+	for name, restored := range map[string][]string{
+		"the state": {StateName},
+		"both":      {StateName, SecretName},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			c := cluster(t, newCA(t))
+			backup := map[string]map[string][]byte{}
+			for _, name := range restored {
+				backup[name] = read(t, c, name).Data
+			}
+			later := newCA(t)
+			supply(t, c, later)
+			store := newStore(c, now)
+			before, err := store.Load(t.Context())
+			g.Expect(err).NotTo(HaveOccurred())
+			for name, data := range backup {
+				secret := read(t, c, name)
+				secret.Data = data
+				g.Expect(c.Update(t.Context(), secret)).To(Succeed())
+			}
+
+			after, err := store.Load(t.Context())
+
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(after.Refused).NotTo(HaveOccurred())
+			expectState(t, c, after.Trust)
+			var trusted []string
+			for _, anchor := range after.Anchors() {
+				trusted = append(trusted, pki.HashOf(anchor))
+			}
+			g.Expect(trusted).To(ConsistOf(later.Hash(), pki.HashOf(before.Earlier[0])))
+			if len(restored) == 1 {
+				g.Expect(after.Equal(before.Trust)).To(BeTrue())
+			}
+		})
+	}
+}
+
+// Another replica may still know what an administrator has untrusted meanwhile.
+func TestUntrustIsNotTakenForAnOldState(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	former := newCA(t)
+	c := cluster(t, former)
+	slow := newStore(c, now)
+	_, err := slow.Load(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	supply(t, c, newCA(t))
+	_, err = newStore(c, now).Load(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(Untrust(t.Context(), c, namespace, former.Hash(), now)).To(HaveLen(1))
+
+	loaded, err := slow.Load(t.Context())
+
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(loaded.Anchors()).To(HaveLen(1))
+	g.Expect(loaded.CA.Hash()).NotTo(Equal(former.Hash()))
+}
+
 func TestTheStateIsBroken(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -432,13 +497,13 @@ func FuzzSecrets(f *testing.F) {
 		f.Fatal(err)
 	}
 	crt, key, earlier, cross := data["tls.crt"], data["tls.key"], data["earlier.crt"], data["cross.crt"]
-	f.Add(crt, key, crt, key, earlier, cross)
-	f.Add(former.CertificatePEM(), keyPEM, crt, key, earlier, cross)
-	f.Add([]byte("x"), []byte{}, crt, key, []byte{}, []byte{})
-	f.Fuzz(func(t *testing.T, crt, key, stateCrt, stateKey, earlier, cross []byte) {
+	f.Add(crt, key, crt, key, earlier, cross, []byte("1"))
+	f.Add(former.CertificatePEM(), keyPEM, crt, key, earlier, cross, []byte("9223372036854775807"))
+	f.Add([]byte("x"), []byte{}, crt, key, []byte{}, []byte{}, []byte("x"))
+	f.Fuzz(func(t *testing.T, crt, key, stateCrt, stateKey, earlier, cross, generation []byte) {
 		c := fake.NewClientBuilder().Build()
 		supplyData(t, c, map[string][]byte{"tls.crt": crt, "tls.key": key})
-		state := &corev1.Secret{Data: map[string][]byte{"tls.crt": stateCrt, "tls.key": stateKey, "earlier.crt": earlier, "cross.crt": cross}}
+		state := &corev1.Secret{Data: map[string][]byte{"tls.crt": stateCrt, "tls.key": stateKey, "earlier.crt": earlier, "cross.crt": cross, "generation": generation}}
 		state.Namespace, state.Name = namespace, StateName
 		if err := c.Create(t.Context(), state); err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ package castore
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,7 +34,26 @@ const (
 	// earlierField and crossField hold what their names say as PEM, in the state.
 	earlierField = "earlier.crt"
 	crossField   = "cross.crt"
+	// generationField counts the changes of the state.
+	generationField = "generation"
 )
+
+// state is what the Secret StateName holds.
+type state struct {
+	pki.Trust
+	// generation is higher after each change, so that an old state can be told from one
+	// that somebody has changed.
+	generation int64
+}
+
+func (s state) loaded(refused error) Loaded {
+	return Loaded{Trust: s.Trust, Refused: refused, generation: s.generation}
+}
+
+// count puts the generation into the data of the state.
+func (s state) count(data map[string][]byte) {
+	data[generationField] = strconv.AppendInt(nil, s.generation, 10)
+}
 
 // get is the Secret, or nil if there is none.
 func get(ctx context.Context, c client.Reader, namespace, name string) (*corev1.Secret, error) {
@@ -61,14 +81,18 @@ func parseSupplied(secret *corev1.Secret, now time.Time) (*pki.CA, error) {
 	return ca, nil
 }
 
-func parseState(secret *corev1.Secret) (pki.Trust, error) {
+func parseState(secret *corev1.Secret) (state, error) {
 	data := secret.Data
 	trust, err := pki.ParseTrust(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], data[earlierField], data[crossField])
+	var generation int64
+	if err == nil {
+		generation, err = strconv.ParseInt(string(data[generationField]), 10, 64)
+	}
 	if err != nil {
-		return pki.Trust{}, fmt.Errorf("the CA Secret %s/%s cannot be used (restore it from a backup, or delete it: "+
+		return state{}, fmt.Errorf("the CA Secret %s/%s cannot be used (restore it from a backup, or delete it: "+
 			"then the CA of the Secret %s is all that nodes are let in with): %w", secret.Namespace, secret.Name, SecretName, err)
 	}
-	return trust, nil
+	return state{Trust: trust, generation: generation}, nil
 }
 
 // encode is the content of a Secret. That of a CA without a past is of just the two
