@@ -21,6 +21,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -128,7 +129,9 @@ func serveScripts(f *testing.F) (serve func(net.Conn)) {
 	f.Cleanup(func() {
 		h.Drain()
 		_ = server.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			f.Error(err)
+		}
 	})
 	return func(c net.Conn) { connections.accepted <- c }
 }

@@ -146,6 +146,8 @@ func New(options Options) (*Hub, error) {
 
 // NodeState is what the hub knows of a connected node.
 type NodeState struct {
+	// Peer is whom the certificate that opened the session was issued to.
+	Peer          pki.Node
 	SessionID     string
 	ConnectedTime time.Time
 	RemoteAddress string

@@ -245,6 +245,7 @@ func (s *session) state() (NodeState, bool) {
 		}
 	}
 	return NodeState{
+		Peer:      s.peer.Node,
 		SessionID: s.id, ConnectedTime: s.connected, RemoteAddress: s.address,
 		AgentVersion: s.agentVersion, BootID: s.machine.bootID, Labels: s.labels, Summary: summary,
 	}, true

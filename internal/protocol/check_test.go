@@ -17,6 +17,7 @@ limitations under the License.
 package protocol
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,7 +48,29 @@ func goodHello() *pb.Hello {
 		InventoryCount:   MaxInventory,
 		InventoryDigest:  digest(),
 		MaxObjectBytes:   1 << 31,
+		HubInfoDigest:    digest(),
+		Labels:           goodLabels(),
 	}
+}
+
+// goodLabels are as many as there may be, each as long as it may be.
+func goodLabels() map[string]string {
+	labels := map[string]string{}
+	for i := range MaxLabels {
+		labels[fmt.Sprintf("%0*d", maxLabelBytes, i)] = long(maxLabelBytes)
+	}
+	return labels
+}
+
+func goodHubInfo() *pb.HubInfo {
+	info := &pb.HubInfo{}
+	for range MaxHubAddresses {
+		info.Addresses = append(info.Addresses, long(maxAddressBytes))
+	}
+	for range MaxAuthorities {
+		info.Authorities = append(info.Authorities, make([]byte, maxAuthorityBytes))
+	}
+	return info
 }
 
 func goodEntry() *pb.InventoryEntry {
@@ -115,6 +138,9 @@ func goodHubMessages() []*pb.HubMessage {
 		{Body: &pb.HubMessage_Delete{Delete: &pb.Delete{Sequence: 2, Key: goodKey(), Uid: long(maxOpaqueBytes), Release: true}}},
 		{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{}}},
 		{Body: &pb.HubMessage_Drain{Drain: &pb.Drain{DeadlineMs: 1, Redirect: long(maxRedirectBytes)}}},
+		{Body: &pb.HubMessage_HubInfo{HubInfo: &pb.HubInfo{
+			Addresses: []string{"https://hub.example:10443"}, Authorities: [][]byte{[]byte("one"), []byte("another")},
+		}}},
 	}
 }
 
@@ -170,6 +196,10 @@ func TestHelloLimits(t *testing.T) {
 		{"count", func(h *pb.Hello) { h.InventoryCount++ }, "inventory of 100001 objects"},
 		{"no digest", func(h *pb.Hello) { h.InventoryDigest = nil }, "digest of 0 bytes"},
 		{"long digest", func(h *pb.Hello) { h.InventoryDigest = append(h.InventoryDigest, 0) }, "digest of 17 bytes"},
+		{"HubInfo digest", func(h *pb.Hello) { h.HubInfoDigest = h.HubInfoDigest[1:] }, "digest of 15 bytes"},
+		{"many labels", func(h *pb.Hello) { h.Labels["one"] = "more" }, "33 labels"},
+		{"label name", func(h *pb.Hello) { h.Labels = map[string]string{long(64): ""} }, "label name of 64 bytes"},
+		{"label value", func(h *pb.Hello) { h.Labels = map[string]string{"a": long(64)} }, "label value of 64 bytes"},
 	})
 }
 
@@ -245,6 +275,41 @@ func TestPutLimits(t *testing.T) {
 		{"resource", func(p *pb.Put) { p.Resource += "x" }, "resource of 254 bytes"},
 		{"payload", func(p *pb.Put) { p.Payload = make([]byte, MaxObjectBytes+1) }, "payload of 4194305 bytes"},
 	})
+}
+
+func TestHubInfoLimits(t *testing.T) {
+	t.Parallel()
+	info := func(i *pb.HubInfo) error { return decodeHub(&pb.HubMessage{Body: &pb.HubMessage_HubInfo{HubInfo: i}}) }
+	refusedByAll(t, goodHubInfo, info, []change[*pb.HubInfo]{
+		{"many addresses", func(i *pb.HubInfo) { i.Addresses = append(i.Addresses, "x") }, "9 hub addresses"},
+		{"address", func(i *pb.HubInfo) { i.Addresses[0] += "x" }, "hub address of 1025 bytes"},
+		{"nobody to trust", func(i *pb.HubInfo) { i.Authorities = nil }, "0 CA certificates"},
+		{"many to trust", func(i *pb.HubInfo) { i.Authorities = append(i.Authorities, nil) }, "17 CA certificates"},
+		{"authority", func(i *pb.HubInfo) { i.Authorities[0] = append(i.Authorities[0], 0) }, "CA certificate of 8193 bytes"},
+	})
+}
+
+// What differs in anything has another digest.
+func TestHubInfoDigest(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	seen := map[object.Digest]*pb.HubInfo{}
+	for _, info := range []*pb.HubInfo{
+		{},
+		{Addresses: []string{""}},
+		{Authorities: [][]byte{nil}},
+		{Addresses: []string{"a", "b"}},
+		{Addresses: []string{"b", "a"}},
+		{Addresses: []string{"ab"}},
+		{Addresses: []string{"a"}, Authorities: [][]byte{[]byte("b")}},
+		{Authorities: [][]byte{[]byte("a"), []byte("b")}},
+		{Authorities: [][]byte{[]byte("ab")}},
+	} {
+		g.Expect(seen).NotTo(HaveKey(HubInfoDigest(info)), "%v", info)
+		seen[HubInfoDigest(info)] = info
+	}
+	g.Expect(fmt.Sprintf("%x", HubInfoDigest(&pb.HubInfo{Addresses: []string{"https://hub.example:10443"}, Authorities: [][]byte{[]byte("DER")}}))).
+		To(Equal("2631b8dd824bd1f44a36d828ff8d7005"), "as docs/protocol.md says")
 }
 
 func TestOtherHubLimits(t *testing.T) {
