@@ -59,8 +59,8 @@ func withSelfLabels(labels, claims map[string]string) (after map[string]string, 
 // writeSelfLabels writes what a connected node says of itself, if that is something new.
 // If it must not be written yet, rest is how long that will be.
 func (r *edgeNodeReconciler) writeSelfLabels(ctx context.Context, node *syncv1alpha1.EdgeNode, memory *nodeMemory) (rest time.Duration, err error) {
-	state, connected := r.Fleet.Node(node.Name)
-	if !connected || node.Spec.Revoked {
+	state, connected := r.sessionOf(node)
+	if !connected {
 		return 0, nil
 	}
 	labels, ignored := withSelfLabels(node.Labels, state.Labels)

@@ -37,6 +37,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/admission"
 	"github.com/edgesync/edgesync/internal/desired"
 )
 
@@ -152,7 +153,7 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	if kind, unlisted := r.Index.Unlisted(node.Name); unlisted {
 		observation.unlisted = fmt.Sprintf("%s in %s", kind.Kind, kind.GroupVersion())
 	}
-	if state, ok := r.Fleet.Node(node.Name); ok && !node.Spec.Revoked {
+	if state, ok := r.sessionOf(node); ok {
 		observation.state = &state
 	} else if grace := r.graceOf(node); grace > 0 {
 		return ctrl.Result{RequeueAfter: grace}, nil
@@ -177,6 +178,14 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	memory.settling = settling{}
 	record(r.recorder, node, told)
 	return ctrl.Result{RequeueAfter: untilExpiry(after, observation)}, nil
+}
+
+// sessionOf is the session of the node, unless it is one that the node is not admitted
+// with and that is about to end: the node may be revoked, or be another than the one of
+// this name that has opened it.
+func (r *edgeNodeReconciler) sessionOf(node *syncv1alpha1.EdgeNode) (NodeState, bool) {
+	state, ok := r.Fleet.Node(node.Name)
+	return state, ok && admission.Check(node, state.Peer) == nil
 }
 
 // graceOf is how long a node of whose session status tells, and which had it with the

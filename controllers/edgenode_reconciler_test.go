@@ -188,6 +188,21 @@ var _ = Describe("An EdgeNode", func() {
 		Eventually(known).Should(BeFalse())
 	})
 
+	It("made anew does not show the session of the one before", func(ctx SpecContext) {
+		r, name := newRig(), newNamespace(ctx)
+		former := edgeNode(name, nil)
+		create(ctx, former)
+		r.fleet.connect(name, "s1")
+		r.fleet.report(name, func(n *fakeNode) { n.state.Peer.UID = string(former.UID) })
+		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "True Synced"}))
+
+		remove(ctx, former)
+		create(ctx, edgeNode(name, nil))
+		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"False NeverConnected", "Unknown Offline"}))
+		r.fleet.connect(name, "s2")
+		Eventually(conditionsOf(ctx, name)).Should(Equal([]string{"True Connected", "True Synced"}))
+	})
+
 	It("outlives the manager with a single write if its node is back soon", func(ctx SpecContext) {
 		r, name, gone, moved := newRig(), newNamespace(ctx), newNamespace(ctx), newNamespace(ctx)
 		create(ctx, edgeNode(name, nil), edgeNode(gone, nil), edgeNode(moved, nil))

@@ -25,6 +25,7 @@ import (
 
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/pki"
 )
 
 // Fleet is what the reconcilers need to know of the sessions that this manager has
@@ -41,6 +42,8 @@ type Fleet interface {
 
 // NodeState is a session and what it knows of its node.
 type NodeState struct {
+	// Peer is whom the certificate that opened the session was issued to.
+	Peer          pki.Node
 	SessionID     string
 	ConnectedTime time.Time
 	RemoteAddress string

@@ -27,9 +27,11 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
@@ -158,6 +160,8 @@ type fakeFleet struct {
 	mu      sync.Mutex
 	trigger *StatusTrigger
 	nodes   map[string]*fakeNode
+	// reader finds the uids of EdgeNodes, if they have any.
+	reader client.Reader
 }
 
 // fakeNode is a connected node. What is not in progress is in sync.
@@ -168,7 +172,7 @@ type fakeNode struct {
 }
 
 func newFakeFleet() *fakeFleet {
-	return &fakeFleet{nodes: map[string]*fakeNode{}}
+	return &fakeFleet{nodes: map[string]*fakeNode{}, reader: admin}
 }
 
 func (f *fakeFleet) Progress(node string, keys []object.Key) (delivery.Progress, []delivery.Failure, bool) {
@@ -197,7 +201,23 @@ func (f *fakeFleet) Node(node string) (NodeState, bool) {
 	if n == nil {
 		return NodeState{}, false
 	}
-	return n.state, true
+	state := n.state
+	if state.Peer.UID == "" {
+		state.Peer.UID = f.uidOf(node)
+	}
+	return state, true
+}
+
+// uidOf is the uid of the EdgeNode as it is, with which a session is the node's own.
+func (f *fakeFleet) uidOf(node string) string {
+	if f.reader == nil {
+		return ""
+	}
+	edgeNode := &syncv1alpha1.EdgeNode{}
+	if err := f.reader.Get(context.Background(), client.ObjectKey{Name: node}, edgeNode); err != nil {
+		return "none"
+	}
+	return string(edgeNode.UID)
 }
 
 // connect begins a session of a node with nothing to do.
