@@ -122,6 +122,11 @@ func crowd(s *siege) {
 	})
 	s.g.Expect(err).NotTo(HaveOccurred())
 	s.hold()
+	s.g.Eventually(func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(open)
+	}).WithTimeout(patience).Should(BeNumerically("<=", 1), "connections that are kept")
 	mu.Lock()
 	last := open
 	open = map[*link]bool{}

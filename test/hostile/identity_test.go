@@ -32,6 +32,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/pki/castore"
+	"github.com/edgesync/edgesync/internal/testing/fleet"
 )
 
 func forgedIdentities() []attack {
@@ -51,6 +53,14 @@ func forgedIdentities() []attack {
 		{
 			name: "node's name in a self-signed certificate", run: selfSigned,
 			gets: []string{"TLS alert: bad certificate"}, counted: []string{refused("handshake")},
+		},
+		{
+			name: "chain of certificates of 200 KB", run: longChain,
+			gets: []string{connectionClosed}, may: []string{"TLS alert: internal error"}, counted: []string{refused("handshake")},
+		},
+		{
+			name: "certificate of a node that has expired", run: expiredCertificate,
+			gets: []string{"HTTP 401", "renewal: HTTP 200"}, counted: []string{refused("expired_certificate")},
 		},
 	}
 }
@@ -139,6 +149,30 @@ func selfSigned(s *siege) {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	s.g.Expect(err).NotTo(HaveOccurred())
 	s.present(tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key})
+}
+
+// longChain follows a good certificate with many others.
+func longChain(s *siege) {
+	certificate := s.enlist().certificate
+	for len(certificate.Certificate)*len(certificate.Leaf.Raw) < 200_000 {
+		certificate.Certificate = append(certificate.Certificate, certificate.Leaf.Raw)
+	}
+	s.present(certificate)
+}
+
+// expiredCertificate opens no session. Who has its key may renew it for a while, unless
+// the node is revoked.
+func expiredCertificate(s *siege) {
+	old := s.enlist()
+	node, err := pki.NodeOf(old.certificate.Leaf)
+	s.g.Expect(err).NotTo(HaveOccurred())
+	ca, err := castore.Load(s.t.Context(), s.client, fleet.Namespace, time.Now())
+	s.g.Expect(err).NotTo(HaveOccurred())
+	leaf, err := ca.IssueNode(node, old.certificate.Leaf.PublicKey, time.Nanosecond, time.Now())
+	s.g.Expect(err).NotTo(HaveOccurred())
+	old.certificate.Certificate, old.certificate.Leaf = [][]byte{leaf.Raw}, leaf
+	s.add("renewal: " + s.renew(old.at(s.elsewhere())))
+	s.present(old.certificate)
 }
 
 // present tries to connect with a certificate, again and again.
