@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -55,6 +56,8 @@ type agent struct {
 	link     *link.Link
 	identity *identity.Keeper
 	renewer  *renewer
+	// presented is the identity of the last connection.
+	presented atomic.Pointer[identity.Identity]
 	// hub takes the place of the addresses in the identity, if there is one.
 	hub string
 	log logr.Logger

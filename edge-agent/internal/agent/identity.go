@@ -43,7 +43,7 @@ func (a *agent) newRenewer() *renewer {
 	return &renewer{
 		keeper:   a.identity,
 		hubs:     a.hubs,
-		renewed:  func() { a.link.Reconnect() },
+		renewed:  a.moveOver,
 		log:      a.log.WithName("renewal"),
 		now:      time.Now,
 		wait:     wait,
@@ -69,7 +69,15 @@ func (a *agent) tlsConfig() (*tls.Config, error) {
 	if err := a.renewer.expired(current); err != nil {
 		return nil, err
 	}
+	a.presented.Store(current)
 	return current.TLSConfig(), nil
+}
+
+// moveOver has the session go on with the renewed certificate, unless it began with it.
+func (a *agent) moveOver(renewed *identity.Identity) {
+	if presented := a.presented.Load(); presented == nil || !presented.SameCertificate(renewed) {
+		a.link.Reconnect()
+	}
 }
 
 // hubInfo keeps what the hub announces of itself in a connection.

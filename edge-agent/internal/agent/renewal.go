@@ -48,7 +48,7 @@ type renewer struct {
 	keeper *identity.Keeper
 	hubs   func() []string
 	// renewed is called when a new certificate is in place.
-	renewed func()
+	renewed func(*identity.Identity)
 	log     logr.Logger
 	now     func() time.Time
 	// wait waits for that long at most; it returns false when ctx is done.
@@ -108,7 +108,7 @@ func (r *renewer) renew(ctx context.Context, present *identity.Identity) {
 	default:
 		r.schedule.observe(next, r.now())
 		r.log.Info("Renewed the certificate", "notAfter", next.NotAfter(), "next", r.schedule.due)
-		r.renewed()
+		r.renewed(next)
 	}
 }
 

@@ -48,7 +48,7 @@ func newRenewing(t *testing.T, h *hub) *renewing {
 	}
 	r.renewer = &renewer{
 		keeper: keeper, hubs: func() []string { return keeper.Current().Hubs() },
-		renewed: func() { r.moved++ }, log: logr.Discard(), now: h.clock.Now,
+		renewed: func(*identity.Identity) { r.moved++ }, log: logr.Discard(), now: h.clock.Now,
 		schedule: schedule{random: rand.Float64},
 	}
 	return r

@@ -103,7 +103,9 @@ func TestAwayForTooLong(t *testing.T) {
 
 	h.setRenew(h.renewing)
 	m.start()
-	s, _ := h.greet()
+	var s *session
+	g.Eventually(h.sessions, patience).Should(Receive(&s))
+	defer s.conn.Close()
 	g.Expect(s.node).To(Equal("edge-1"))
 }
 

@@ -27,7 +27,7 @@ import (
 type Keeper struct {
 	stateDir string
 	seal     *SealKey
-	mu       sync.Mutex // held while the file is replaced
+	mu       sync.Mutex // held while the file is read or replaced
 	current  atomic.Pointer[Identity]
 }
 
@@ -50,6 +50,12 @@ func Open(stateDir string, seal *SealKey) (*Keeper, error) {
 
 // Load reads the file anew: `edge-agent join --force` may have replaced it.
 func (k *Keeper) Load() (*Identity, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.load()
+}
+
+func (k *Keeper) load() (*Identity, error) {
 	loaded, err := Load(k.stateDir)
 	if err != nil {
 		return nil, err
@@ -74,7 +80,7 @@ func (k *Keeper) Update(change func(*Identity) (*Identity, error)) error {
 		return err
 	}
 	defer file.discard()
-	stored, err := k.Load()
+	stored, err := k.load()
 	if err != nil {
 		return err
 	}
