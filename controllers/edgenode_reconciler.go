@@ -104,6 +104,9 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	if labelsRest > 0 {
 		result = within(result, labelsRest)
 	}
+	if r.lingers(node) {
+		result = within(result, r.timing.statusInterval)
+	}
 	return result, nil
 }
 
@@ -127,9 +130,9 @@ func (r *edgeNodeReconciler) forget(name string) {
 }
 
 // setNode puts the node into the index, unless it is there as it is. Nothing belongs
-// on a node that is revoked.
+// on a node that is revoked, and nothing of this node on another one of its name.
 func (r *edgeNodeReconciler) setNode(node *syncv1alpha1.EdgeNode, memory *nodeMemory) {
-	if node.Spec.Revoked {
+	if node.Spec.Revoked || r.lingers(node) {
 		r.Index.DeleteNode(node.Name)
 		memory.known = false
 		return
@@ -180,12 +183,18 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	return ctrl.Result{RequeueAfter: untilExpiry(after, observation)}, nil
 }
 
-// sessionOf is the session of the node, unless it is one that the node is not admitted
-// with and that is about to end: the node may be revoked, or be another than the one of
-// this name that has opened it.
+// sessionOf is the session of the node, unless it lingers.
 func (r *edgeNodeReconciler) sessionOf(node *syncv1alpha1.EdgeNode) (NodeState, bool) {
 	state, ok := r.Fleet.Node(node.Name)
 	return state, ok && admission.Check(node, state.Peer) == nil
+}
+
+// lingers reports whether there is a session that the node is not admitted with, and that
+// is about to end: the node may be revoked, or be another than the one of this name that
+// has opened it.
+func (r *edgeNodeReconciler) lingers(node *syncv1alpha1.EdgeNode) bool {
+	state, ok := r.Fleet.Node(node.Name)
+	return ok && admission.Check(node, state.Peer) != nil
 }
 
 // graceOf is how long a node of whose session status tells, and which had it with the
