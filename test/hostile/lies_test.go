@@ -69,7 +69,7 @@ func falseAcks(s *siege) {
 
 // inventoryGrowth bounds what the inventory of one node may take, while it is read and
 // again as the state of its delivery.
-const inventoryGrowth = 160 << 20
+const inventoryGrowth = 128 << 20
 
 // claimInventory is the Hello of a node that holds what the hub cannot know.
 func claimInventory(count uint32) func(*pb.Hello) {
