@@ -208,6 +208,24 @@ func TestASealedIdentity(t *testing.T) {
 	h.greet()
 }
 
+func TestTheSystemdCredentialSeals(t *testing.T) {
+	// Not parallel: it sets the environment.
+	g := NewWithT(t)
+	h, m, credentials := newHub(t), newMachine(t), t.TempDir()
+	g.Expect(os.WriteFile(filepath.Join(credentials, "edgesync-seal-key"), []byte(strings.Repeat("s", 32)), 0o440)).To(Succeed())
+	t.Setenv("CREDENTIALS_DIRECTORY", credentials)
+	m.join(h)
+	g.Expect(identity.Load(m.stateDir)).To(HaveField("Sealed()", BeTrue()))
+	stop := m.start()
+	s, _ := h.greet()
+	g.Expect(s.node).To(Equal("edge-1"))
+	stop()
+
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	_, err := m.execute(t.Context(), io.Discard, "run", "--target", "directory="+m.objects)
+	g.Expect(err).To(MatchError(identity.ErrSealed))
+}
+
 func TestALooseStateDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
