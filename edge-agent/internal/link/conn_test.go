@@ -73,10 +73,16 @@ func TestAHandshakeTakesTenSecondsAtMost(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				g := NewWithT(t)
+				ended, hubEnded := make(chan struct{}), make(chan struct{})
 				start := time.Now()
-				_, err := handshake(t.Context(), plain, nil, pipe(func(conn net.Conn) { hub(conn, t.Context().Done()) }))
+				_, err := handshake(t.Context(), plain, nil, pipe(func(conn net.Conn) {
+					defer close(hubEnded)
+					hub(conn, ended)
+				}))
 				g.Expect(err).To(HaveOccurred())
 				g.Expect(time.Since(start)).To(Equal(handshakeTimeout))
+				close(ended)
+				<-hubEnded
 			})
 		})
 	}

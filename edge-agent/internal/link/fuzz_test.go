@@ -186,12 +186,7 @@ func webSocketFrame(tb testing.TB, kind byte, payload []byte) []byte {
 // sendAndListen is a hub that accepts any WebSocket, sends bytes, hangs up, and meanwhile
 // checks what it hears.
 func sendAndListen(conn net.Conn, sent []byte) error {
-	request, err := http.ReadRequest(bufio.NewReader(conn))
-	if err != nil {
-		return err
-	}
-	upgrader := websocket.Upgrader{Subprotocols: []string{protocol.Subprotocol}}
-	ws, err := upgrader.Upgrade(hijackable{conn}, request, nil)
+	ws, err := upgrade(conn)
 	if err != nil {
 		return err
 	}
@@ -212,13 +207,4 @@ func sendAndListen(conn net.Conn, sent []byte) error {
 	_, _ = conn.Write(sent)
 	_ = conn.Close()
 	return <-ended
-}
-
-// hijackable is a connection whose request has been read.
-type hijackable struct{ net.Conn }
-
-func (h hijackable) Header() http.Header { return http.Header{} }
-func (h hijackable) WriteHeader(int)     {}
-func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return h.Conn, bufio.NewReadWriter(bufio.NewReader(h.Conn), bufio.NewWriter(h.Conn)), nil
 }

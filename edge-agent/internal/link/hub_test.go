@@ -17,14 +17,17 @@ limitations under the License.
 package link
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -58,6 +61,29 @@ func newHub(t *testing.T) *hub {
 	return h
 }
 
+// inBubble runs test with a hub whose connections stay in memory, and with a clock that
+// goes on only when nobody has anything to do: no deadline passes because the machine is busy.
+func inBubble(t *testing.T, test func(t *testing.T, h *hub)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, &hub{t: t, accepted: make(chan *peer, 1)}) })
+}
+
+// dial connects an agent to a hub of inBubble.
+func (h *hub) dial(ctx context.Context, _ string, _ *tls.Config) (*wire, error) {
+	return handshake(ctx, plain, nil, func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			ws, err := upgrade(theirs)
+			if err != nil {
+				h.t.Errorf("upgrade: %v", err)
+				return
+			}
+			h.accepted <- &peer{t: h.t, conn: ws}
+		}()
+		return ours, nil
+	})
+}
+
 // refuseWith has the hub answer with handler instead; nil ends that.
 func (h *hub) refuseWith(handler http.HandlerFunc) {
 	h.mu.Lock()
@@ -86,7 +112,17 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.accepted <- &peer{t: h.t, conn: conn}
 }
 
+func (h *hub) addresses() []string {
+	if h.server == nil {
+		return []string{atA}
+	}
+	return []string{h.server.URL}
+}
+
 func (h *hub) tls() (*tls.Config, error) {
+	if h.server == nil {
+		return nil, nil
+	}
 	roots := x509.NewCertPool()
 	roots.AddCert(h.server.Certificate())
 	return &tls.Config{RootCAs: roots}, nil
@@ -233,7 +269,7 @@ func startAgent(t *testing.T, h *hub, s Store, options ...func(*Config)) *agent 
 	t.Helper()
 	a := &agent{work: make(chan []object.Key, 100)}
 	config := Config{
-		Hubs:           func() []string { return []string{h.server.URL} },
+		Hubs:           h.addresses,
 		TLS:            h.tls,
 		Store:          s,
 		Apply:          func(keys ...object.Key) { a.work <- keys },
@@ -247,6 +283,9 @@ func startAgent(t *testing.T, h *hub, s Store, options ...func(*Config)) *agent 
 		option(&config)
 	}
 	a.Link = New(config)
+	if h.server == nil {
+		a.dial = h.dial
+	}
 	a.route.random = always(0)
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -277,4 +316,23 @@ func held(g Gomega, s *store.Store) map[string]string {
 		return nil
 	})).To(Succeed())
 	return versions
+}
+
+// upgrade makes a connection the WebSocket that its first request asks for.
+func upgrade(conn net.Conn) (*websocket.Conn, error) {
+	request, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return nil, err
+	}
+	upgrader := websocket.Upgrader{Subprotocols: []string{protocol.Subprotocol}}
+	return upgrader.Upgrade(hijackable{conn}, request, nil)
+}
+
+// hijackable is a connection whose request has been read.
+type hijackable struct{ net.Conn }
+
+func (h hijackable) Header() http.Header { return http.Header{} }
+func (h hijackable) WriteHeader(int)     {}
+func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.Conn, bufio.NewReadWriter(bufio.NewReader(h.Conn), bufio.NewWriter(h.Conn)), nil
 }

@@ -55,7 +55,7 @@ func TestChunker(t *testing.T) {
 			}
 			frames, err := c.finish()
 			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(len(frames)).To(Equal(test.frames))
+			g.Expect(frames).To(HaveLen(test.frames))
 
 			entries, size := 0, 0
 			for i, frame := range frames {

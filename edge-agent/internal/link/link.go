@@ -84,8 +84,9 @@ type Store interface {
 type Link struct {
 	config Config
 	route  route
-	// attempt makes one session; tests replace it.
+	// attempt makes one session, and dial its connection; tests replace them.
 	attempt func(ctx context.Context, hub string) ending
+	dial    func(ctx context.Context, hub string, config *tls.Config) (*wire, error)
 
 	mu     sync.Mutex
 	status Status
@@ -103,6 +104,7 @@ func New(config Config) *Link {
 	}
 	l := &Link{
 		config:    config,
+		dial:      dial,
 		route:     route{backoff: backoff{max: config.MaxDelay, random: rand.Float64}},
 		status:    Status{Hub: config.Hubs()[0]},
 		interrupt: func(error) {},
@@ -193,7 +195,7 @@ func (l *Link) connect(ctx context.Context, hub string) ending {
 	if err != nil {
 		return endingOf(fmt.Errorf("the node's identity: %w", err), 0)
 	}
-	wire, err := dial(ctx, hub, config)
+	wire, err := l.dial(ctx, hub, config)
 	if err != nil {
 		return endingOf(err, 0)
 	}

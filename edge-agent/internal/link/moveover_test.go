@@ -44,28 +44,29 @@ func reconnectAtOnce(a *agent) {
 
 func TestReconnectAnswersFirstAndAsksForTheIdentityAgain(t *testing.T) {
 	t.Parallel()
-	g := NewWithT(t)
-	h := newHub(t)
-	identities := make(chan struct{}, 10)
-	a := startAgent(t, h, openStore(t), func(c *Config) {
-		identity := c.TLS
-		c.TLS = func() (*tls.Config, error) {
-			identities <- struct{}{}
-			return identity()
-		}
-	})
-	p, _ := h.greet(bookmark(), put(1, configMap("a", "1")))
-	g.Expect(p.nextAck()).To(BeEquivalentTo(1))
-	a.Report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
-	a.Reconnect()
+	inBubble(t, func(t *testing.T, h *hub) {
+		g := NewWithT(t)
+		identities := make(chan struct{}, 10)
+		a := startAgent(t, h, openStore(t), func(c *Config) {
+			identity := c.TLS
+			c.TLS = func() (*tls.Config, error) {
+				identities <- struct{}{}
+				return identity()
+			}
+		})
+		p, _ := h.greet(bookmark(), put(1, configMap("a", "1")))
+		g.Expect(p.nextAck()).To(BeEquivalentTo(1))
+		a.Report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+		a.Reconnect()
 
-	g.Expect(p.nextResults()).To(HaveLen(1))
-	err := p.end()
-	g.Expect(websocket.IsCloseError(err, websocket.CloseGoingAway)).To(BeTrue(), "%v", err)
-	g.Expect(err).To(MatchError(ContainSubstring("connects anew")))
-	h.greet(bookmark())
-	g.Eventually(a.Status, patience).Should(And(HaveField("Connected", true), HaveField("LastError", BeEmpty())))
-	g.Expect(identities).To(HaveLen(2))
+		g.Expect(p.nextResults()).To(HaveLen(1))
+		err := p.end()
+		g.Expect(websocket.IsCloseError(err, websocket.CloseGoingAway)).To(BeTrue(), "%v", err)
+		g.Expect(err).To(MatchError(ContainSubstring("connects anew")))
+		h.greet(bookmark())
+		g.Eventually(a.Status, patience).Should(And(HaveField("Connected", true), HaveField("LastError", BeEmpty())))
+		g.Expect(identities).To(HaveLen(2))
+	})
 }
 
 func TestReconnectDoesNotWait(t *testing.T) {
@@ -222,36 +223,38 @@ func (s *stream) serve(g Gomega, p *peer, more bool, after func()) {
 
 func TestAStreamOfPutsMovesOverFiftyTimes(t *testing.T) {
 	t.Parallel()
-	g := NewWithT(t)
-	hub := &stream{states: map[string]pb.ApplyState{}, acked: map[string]bool{}}
-	h, s := newHub(t), &countingPuts{Store: openStore(t), stored: map[string]int{}}
-	var a *agent
-	started := make(chan struct{})
-	target := &appliedTarget{store: s.Store, given: map[string]int{}, link: func() *Link { <-started; return a.Link }}
-	a = startAgent(t, h, s, func(c *Config) { c.Apply = target.apply })
-	close(started)
+	inBubble(t, func(t *testing.T, h *hub) {
+		g := NewWithT(t)
+		hub := &stream{states: map[string]pb.ApplyState{}, acked: map[string]bool{}}
+		s := &countingPuts{Store: openStore(t), stored: map[string]int{}}
+		var a *agent
+		started := make(chan struct{})
+		target := &appliedTarget{store: s.Store, given: map[string]int{}, link: func() *Link { <-started; return a.Link }}
+		a = startAgent(t, h, s, func(c *Config) { c.Apply = target.apply })
+		close(started)
 
-	for range 50 {
-		p, _ := h.greet(needInventory())
-		var once sync.Once
-		hub.serve(g, p, true, func() { once.Do(func() { go reconnectAtOnce(a) }) })
-	}
-	hub.objects = append(hub.objects, configMap("last", "1"))
-	p, _ := h.greet(needInventory())
-	hub.serve(g, p, false, func() {
-		if hub.states["last"] == pb.ApplyState_APPLY_STATE_APPLIED {
-			go a.stop()
+		for range 50 {
+			p, _ := h.greet(needInventory())
+			var once sync.Once
+			hub.serve(g, p, true, func() { once.Do(func() { reconnectAtOnce(a) }) })
 		}
-	})
-	a.stop()
+		hub.objects = append(hub.objects, configMap("last", "1"))
+		p, _ := h.greet(needInventory())
+		hub.serve(g, p, false, func() {
+			if hub.states["last"] == pb.ApplyState_APPLY_STATE_APPLIED {
+				go a.stop()
+			}
+		})
+		a.stop()
 
-	once, applied := map[string]int{}, map[string]pb.ApplyState{}
-	for _, o := range hub.objects {
-		once[o.Name], applied[o.Name] = 1, pb.ApplyState_APPLY_STATE_APPLIED
-	}
-	t.Logf("%d objects", len(once))
-	g.Expect(s.stored).To(Equal(once))
-	g.Expect(target.given).To(Equal(once))
-	g.Expect(hub.states).To(Equal(applied))
-	g.Expect(held(g, s.Store)).To(HaveLen(len(once)))
+		once, applied := map[string]int{}, map[string]pb.ApplyState{}
+		for _, o := range hub.objects {
+			once[o.Name], applied[o.Name] = 1, pb.ApplyState_APPLY_STATE_APPLIED
+		}
+		t.Logf("%d objects", len(once))
+		g.Expect(s.stored).To(Equal(once))
+		g.Expect(target.given).To(Equal(once))
+		g.Expect(hub.states).To(Equal(applied))
+		g.Expect(held(g, s.Store)).To(HaveLen(len(once)))
+	})
 }

@@ -126,43 +126,45 @@ func TestASilentHubIsGivenUp(t *testing.T) {
 
 func TestAHubThatAnswersPingsIsKept(t *testing.T) {
 	t.Parallel()
-	g := NewWithT(t)
-	h := newHub(t)
-	startAgent(t, h, openStore(t))
-	p := h.accept()
-	g.Expect(p.next().GetHello()).NotTo(BeNil())
-	pings := make(chan struct{})
-	answer := p.conn.PingHandler()
-	p.conn.SetPingHandler(func(data string) error {
-		pings <- struct{}{}
-		return answer(data)
-	})
-	hasty := welcome()
-	hasty.GetWelcome().HeartbeatSeconds = 1
-	p.send(hasty)
-	ended := make(chan error, 1)
-	go func() { ended <- p.readFrame() }()
-	for range 4 { // for longer than two and a half periods
-		select {
-		case <-pings:
-		case err := <-ended:
-			t.Fatal(err)
+	inBubble(t, func(t *testing.T, h *hub) {
+		g := NewWithT(t)
+		startAgent(t, h, openStore(t))
+		p := h.accept()
+		g.Expect(p.next().GetHello()).NotTo(BeNil())
+		pings := make(chan struct{})
+		answer := p.conn.PingHandler()
+		p.conn.SetPingHandler(func(data string) error {
+			pings <- struct{}{}
+			return answer(data)
+		})
+		hasty := welcome()
+		hasty.GetWelcome().HeartbeatSeconds = 1
+		p.send(hasty)
+		ended := make(chan error, 1)
+		go func() { ended <- p.readFrame() }()
+		for range 4 { // for longer than two and a half periods
+			select {
+			case <-pings:
+			case err := <-ended:
+				t.Fatal(err)
+			}
 		}
-	}
-	p.send(put(1, configMap("a", "1")))
-	g.Expect(<-ended).To(Succeed())
+		p.send(put(1, configMap("a", "1")))
+		g.Expect(<-ended).To(Succeed())
+	})
 }
 
 func TestStopSaysFarewell(t *testing.T) {
 	t.Parallel()
-	g := NewWithT(t)
-	h := newHub(t)
-	a := startAgent(t, h, openStore(t))
-	p, _ := h.greet(bookmark())
-	g.Eventually(a.Status, patience).Should(HaveField("Complete", true))
-	go a.stop()
-	err := p.end()
-	g.Expect(websocket.IsCloseError(err, websocket.CloseGoingAway)).To(BeTrue(), "%v", err)
+	inBubble(t, func(t *testing.T, h *hub) {
+		g := NewWithT(t)
+		a := startAgent(t, h, openStore(t))
+		p, _ := h.greet(bookmark())
+		g.Eventually(a.Status, patience).Should(HaveField("Complete", true))
+		go a.stop()
+		err := p.end()
+		g.Expect(websocket.IsCloseError(err, websocket.CloseGoingAway)).To(BeTrue(), "%v", err)
+	})
 }
 
 func TestStopDuringTheHandshake(t *testing.T) {

@@ -36,10 +36,13 @@ import (
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
 var configMaps = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
+
+func hubInfo() *pb.HubInfo { return &pb.HubInfo{Authorities: [][]byte{[]byte("a certificate")}} }
 
 type nobody struct{}
 
@@ -59,7 +62,7 @@ func serve(t *testing.T) (h *hub.Hub, table *desired.Table, address string, ca *
 	h, err := hub.New(hub.Options{
 		Index: index, Observer: nobody{}, ClusterEpoch: "cluster", Log: logr.Discard(),
 		Admit: func(context.Context, pki.Peer) error { return nil },
-		Info:  func() *pb.HubInfo { return &pb.HubInfo{Authorities: [][]byte{[]byte("a certificate")}} },
+		Info:  hubInfo,
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	ca, err = pki.NewCA(time.Now())
@@ -144,6 +147,8 @@ func describe(m *pb.HubMessage) string {
 		return "Delete " + body.Delete.GetKey().GetName()
 	case *pb.HubMessage_Welcome:
 		return "Welcome"
+	case *pb.HubMessage_Bookmark:
+		return "Bookmark"
 	case *pb.HubMessage_HubInfo:
 		return "HubInfo"
 	default:
@@ -166,5 +171,32 @@ func TestSaysWhyThereIsNoSession(t *testing.T) {
 
 		config.Certificates = nil
 		g.Expect(Run(t.Context(), Config{Hub: address, TLS: config})).NotTo(Succeed())
+	})
+}
+
+func TestSaysWhatItIsConfiguredWith(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	t.Run("session", func(t *testing.T) {
+		g := NewWithT(t)
+		h, _, address, ca := serve(t)
+		config, err := TLSConfig(ca, pki.Node{Name: "edge-1", UID: "uid", Join: 1})
+		g.Expect(err).NotTo(HaveOccurred())
+		known := protocol.HubInfoDigest(hubInfo())
+		messages, ended := make(chan string, 100), make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			ended <- Run(ctx, Config{
+				Hub: address, TLS: config, Labels: map[string]string{"arch": "arm64"}, HubInfoDigest: known[:],
+				OnMessage: func(_ time.Time, m *pb.HubMessage) { messages <- describe(m) },
+			})
+		}()
+		var first, second string
+		g.Eventually(messages, time.Minute).Should(Receive(&first))
+		g.Eventually(messages, time.Minute).Should(Receive(&second))
+		g.Expect([]string{first, second}).To(Equal([]string{"Welcome", "Bookmark"}), "it knows the HubInfo")
+		state, _ := h.Node("edge-1")
+		g.Expect(state.Labels).To(Equal(map[string]string{"arch": "arm64"}))
+		cancel()
+		g.Expect(<-ended).To(Succeed())
 	})
 }
