@@ -17,11 +17,14 @@ limitations under the License.
 package link
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -79,6 +82,51 @@ func TestReconnectDoesNotWait(t *testing.T) {
 	g.Eventually(a.Status, patience).Should(HaveField("NextAttempt", BeTemporally(">", time.Now().Add(supersededDelay/2))))
 	a.Reconnect()
 	h.greet()
+}
+
+func TestReconnectIsNoFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		failed := ending{err: errors.New("gone")}
+		script := &attempts{endings: []ending{failed, failed, failed, failed}}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		script.done = cancel
+		l := New(Config{Hubs: hubA})
+		l.route.random = always(1)
+		l.attempt = func(ctx context.Context, hub string) ending {
+			if len(script.times) == 2 { // while an attempt is under way
+				l.Reconnect()
+				l.Reconnect()
+			}
+			return script.next(ctx, hub)
+		}
+		time.AfterFunc(time.Millisecond, l.Reconnect) // while it waits
+		g.Expect(l.Run(ctx)).To(Succeed())
+		g.Expect(script.delays()).To(Equal([]time.Duration{time.Millisecond, time.Second, 0, 2 * time.Second}))
+	})
+}
+
+func TestReconnectFromOnHubInfo(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, infos := newHub(t), &hubInfos{}
+	var a *agent
+	started := make(chan struct{})
+	a = startAgent(t, h, openStore(t), infos.options, func(c *Config) {
+		takeOver := c.OnHubInfo
+		c.OnHubInfo = func(info *pb.HubInfo, state tls.ConnectionState) error {
+			<-started
+			a.Reconnect()
+			return takeOver(info, state)
+		}
+	})
+	close(started)
+	p, _ := h.greet(hubInfo("one"), put(1, configMap("a", "1")))
+	_ = p.end()
+	_, hello := h.greet()
+	g.Expect(hello.GetHubInfoDigest()).NotTo(BeEmpty())
 }
 
 func TestReconnectDuringTheHandshake(t *testing.T) {

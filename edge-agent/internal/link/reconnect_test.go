@@ -71,6 +71,20 @@ func TestADrainingHubGetsItsAnswersFirst(t *testing.T) {
 	h.greet()
 }
 
+func TestADeadAddressIsFollowedByTheNext(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	dead, h := newHub(t), newHub(t)
+	dead.server.Close()
+	a := startAgent(t, h, openStore(t), func(c *Config) {
+		c.Hubs = func() []string { return []string{dead.server.URL, h.server.URL} }
+	})
+	p, _ := h.greet()
+	g.Eventually(a.Status, patience).Should(And(HaveField("Connected", true), HaveField("Hub", h.server.URL)))
+	p.close(websocket.CloseInternalServerErr, "")
+	h.greet()
+}
+
 func TestOnlyTheAddressOfAHubIsFollowed(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
