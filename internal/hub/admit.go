@@ -129,7 +129,7 @@ func (h *Hub) serve(peer pki.Peer, address string, place *conn, socket *websocke
 	}
 	s := newSession(h, peer, address, w)
 	s.log, s.place = log.WithValues("session", s.id), place
-	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down") })()
+	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down", "") })()
 	notAfter := peer.Certificate.NotAfter
 	defer time.AfterFunc(time.Until(notAfter), func() { s.fail(expired(notAfter)) }).Stop()
 	reason := s.run()

@@ -184,13 +184,6 @@ func (h *Hub) Progress(name string, keys []object.Key) (delivery.Progress, []del
 	return s.progress(keys)
 }
 
-// Disconnect ends the session of a node, if it has one. The reason is told to it.
-func (h *Hub) Disconnect(name, reason string) {
-	if s := h.session(name); s != nil {
-		s.end(protocol.CloseRefused, reason)
-	}
-}
-
 // Announce tells every node what Info says now, unless the node knows it. It does not
 // wait until they have been told.
 func (h *Hub) Announce() {
@@ -290,8 +283,8 @@ func (h *Hub) expectHello(s *session) {
 	old := h.opening[s.name]
 	h.opening[s.name] = s
 	h.mu.Unlock()
-	if old != nil && old.end(protocol.CloseSuperseded, "the node has opened a newer connection") {
-		refused(causeReplaced)
+	if old != nil {
+		old.end(protocol.CloseSuperseded, "the node has opened a newer connection", causeReplaced)
 	}
 }
 
@@ -302,7 +295,7 @@ func (h *Hub) enter(s *session) (keys []object.Key, ok bool) {
 	old, keys, ok := h.takeOver(s)
 	if old != nil {
 		h.noteTakeover(old, s)
-		old.end(protocol.CloseSuperseded, "the node has opened a newer session")
+		old.end(protocol.CloseSuperseded, "the node has opened a newer session", "")
 	}
 	return keys, ok
 }

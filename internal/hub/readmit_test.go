@@ -113,6 +113,7 @@ func TestReadmit(t *testing.T) {
 				w.g.Expect(closed.Text).To(Equal(test.reason))
 				w.hub.running.Wait()
 				w.g.Expect(w.hub.connectionsOf("edge-1")).To(BeEmpty())
+				w.g.Expect(w.logs.of(`"reason":"` + test.reason + `"`)).To(HaveLen(1))
 			}, func(o *Options) { o.Admit = v.admit })
 		})
 	}

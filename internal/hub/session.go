@@ -173,25 +173,22 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// end has the session end soon; the node is told the reason. Only the first call
-// counts, and returns true. The cause in ending may be read by whoever has called end.
-func (s *session) end(code int, reason string) (first bool) {
+// end has the session end soon, counted under why unless that is empty; the node is told
+// the reason. Only the first call counts. The cause in ending may be read by whoever has
+// called end.
+func (s *session) end(code int, reason string, why cause) {
 	s.ending.once.Do(func() {
+		if why != "" {
+			refused(why)
+		}
 		s.ending.code, s.ending.reason = code, reason
 		close(s.done)
 		s.wire.socket.Expire(farewellTimeout)
-		first = true
 	})
-	return first
 }
 
 // fail has the session end because of err.
-func (s *session) fail(err error) {
-	code, reason, why := farewellOf(err)
-	if s.end(code, reason) && why != "" {
-		refused(why)
-	}
-}
+func (s *session) fail(err error) { s.end(farewellOf(err)) }
 
 // run runs the session until it ends, and returns why.
 func (s *session) run() (reason string) {

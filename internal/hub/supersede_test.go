@@ -129,11 +129,13 @@ func (c *contender) run(w *world) int {
 // changes.
 func TestRacingConnectionsLeaveOneThatIsTold(t *testing.T) {
 	const rounds, racing = 40, 3
-	w := newWorld(t, newTCP(t))
+	var v verdict
+	w := newWorld(t, newTCP(t), func(o *Options) { o.Admit = v.admit })
 	w.addNode("edge-1")
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer w.hub.Disconnect("edge-1", "the test is over")
+	defer w.hub.Readmit("edge-1")
+	defer v.set(errors.New("the test is over"))
 	var alive []*contender
 	for round := range rounds {
 		for range racing {
@@ -220,38 +222,15 @@ func TestHubAndIndexAgreeOnTheSession(t *testing.T) {
 	}
 }
 
-func TestDisconnectTellsTheReason(t *testing.T) {
-	w := newWorld(t, newTCP(t))
-	w.addNode("edge-1")
-	w.hub.Disconnect("edge-1", "nobody is there")
-	a := w.connect("edge-1")
-	a.sync(newReplica())
-	w.hub.Disconnect("edge-1", "the node is revoked")
-	w.hub.Disconnect("edge-1", "again")
-	closed := a.closed()
-	w.g.Expect(closed.Code).To(Equal(protocol.CloseRefused))
-	w.g.Expect(closed.Text).To(Equal("the node is revoked"))
-	w.eventually(w.hub.Sessions).Should(BeZero())
-	w.eventually(func() []string { return w.logs.of("Node disconnected", "the node is revoked") }).Should(HaveLen(1))
-}
-
 // A node that is refused after it was admitted, and before there is a session to end,
 // is not let in.
 func TestNodeIsRevokedBeforeItsHello(t *testing.T) {
-	var revoked sync.Map
-	w := newWorld(t, newTCP(t), func(o *Options) {
-		o.Admit = func(_ context.Context, node pki.Peer) error {
-			if _, ok := revoked.Load(node.Name); ok {
-				return &Refusal{Status: 403, Message: "the node is revoked"}
-			}
-			return nil
-		}
-	})
+	var v verdict
+	w := newWorld(t, newTCP(t), func(o *Options) { o.Admit = v.admit })
 	w.addNode("edge-1")
 	w.put(configMap("a", "10", "a"))
 	a := w.connect("edge-1")
-	revoked.Store("edge-1", true)
-	w.hub.Disconnect("edge-1", "the node is revoked")
+	v.set(&Refusal{Status: 403, Message: "the node is revoked"})
 	a.send(hello(newReplica()))
 	closed := a.closed()
 	w.g.Expect(closed.Code).To(Equal(protocol.CloseRefused))

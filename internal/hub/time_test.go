@@ -209,8 +209,8 @@ func TestPeerThatStopsReadingIsCutOff(t *testing.T) {
 	})
 }
 
-// However the writer is stuck, Disconnect ends a session within a second.
-func TestDisconnectOfAPeerThatDoesNotRead(t *testing.T) {
+// However the writer is stuck, Readmit ends a session within a second.
+func TestReadmitOfAPeerThatDoesNotRead(t *testing.T) {
 	for name, blocked := range map[string]func(w *world, a *agent){
 		"idle": func(w *world, a *agent) { a.sync(newReplica()) },
 		"in the middle of an object": func(w *world, a *agent) {
@@ -233,17 +233,19 @@ func TestDisconnectOfAPeerThatDoesNotRead(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var v verdict
 			inBubble(t, func(t *testing.T, w *world) {
 				a := w.connect("edge-1")
 				blocked(w, a)
 				synctest.Wait()
 				w.g.Expect(w.hub.Sessions()).To(Equal(1))
 				start := time.Now()
-				w.hub.Disconnect("edge-1", "revoked")
+				v.set(&Refusal{Status: 403, Message: "the node is revoked"})
+				w.hub.Readmit("edge-1")
 				w.hub.running.Wait()
 				w.g.Expect(time.Since(start)).To(BeNumerically("<", time.Second))
 				w.g.Expect(w.hub.Sessions()).To(BeZero())
-			})
+			}, func(o *Options) { o.Admit = v.admit })
 		})
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func (nobody) OnNodeEvent(string)              {}
 func (nobody) OnProgress(string, []object.Key) {}
 
 // serve runs a hub at which every node should hold the objects of table.
-func serve(t *testing.T) (h *hub.Hub, table *desired.Table, address string, ca *pki.CA) {
+func serve(t *testing.T, change ...func(*hub.Options)) (h *hub.Hub, table *desired.Table, address string, ca *pki.CA) {
 	g := NewWithT(t)
 	index := desired.NewIndex(nil)
 	table = index.Watch(configMaps)
@@ -59,11 +60,15 @@ func serve(t *testing.T) (h *hub.Hub, table *desired.Table, address string, ca *
 		ObjectSelector: labels.Everything(), NodeSelector: labels.Everything(),
 	})
 	index.SetNode("edge-1", nil, desired.NodeSettings{})
-	h, err := hub.New(hub.Options{
+	options := hub.Options{
 		Index: index, Observer: nobody{}, ClusterEpoch: "cluster", Log: logr.Discard(),
 		Admit: func(context.Context, pki.Peer) error { return nil },
 		Info:  hubInfo,
-	})
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	h, err := hub.New(options)
 	g.Expect(err).NotTo(HaveOccurred())
 	ca, err = pki.NewCA(time.Now())
 	g.Expect(err).NotTo(HaveOccurred())
@@ -160,13 +165,22 @@ func TestSaysWhyThereIsNoSession(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Run("session", func(t *testing.T) {
 		g := NewWithT(t)
-		h, _, address, ca := serve(t)
+		var revoked atomic.Bool
+		h, _, address, ca := serve(t, func(o *hub.Options) {
+			o.Admit = func(context.Context, pki.Peer) error {
+				if revoked.Load() {
+					return &hub.Refusal{Status: http.StatusForbidden, Message: "the node is revoked"}
+				}
+				return nil
+			}
+		})
 		config, err := TLSConfig(ca, pki.Node{Name: "edge-1", UID: "uid", Join: 1})
 		g.Expect(err).NotTo(HaveOccurred())
 		ended := make(chan error, 1)
 		go func() { ended <- Run(t.Context(), Config{Hub: address, TLS: config}) }()
 		g.Eventually(h.Sessions, time.Minute).Should(Equal(1))
-		h.Disconnect("edge-1", "the node is revoked")
+		revoked.Store(true)
+		h.Readmit("edge-1")
 		g.Eventually(ended, time.Minute).Should(Receive(MatchError(ContainSubstring("the node is revoked"))))
 
 		config.Certificates = nil
