@@ -131,7 +131,9 @@ test: kube build ## Run every test: unit, simulation, envtest and end to end.
 
 .PHONY: test-race
 test-race: ## Repeat the tests that need no control plane COUNT times, to hunt for races and flakes.
-	@go test -race -timeout=25m -count=$(or $(COUNT),10) $(TESTFLAGS) ./api/... ./internal/... ./edge-agent/...
+	@# Ginkgo suites run once, and most of them on a control plane.
+	@go test -race -timeout=25m -count=$(or $(COUNT),10) $(TESTFLAGS) $$(go list ./api/... ./internal/... ./edge-agent/... | \
+	  grep -vxF "$$(grep -rl --include='*_test.go' RunSpecs internal | xargs -n1 dirname | sort -u | sed 's#^#github.com/edgesync/edgesync/#')")
 
 .PHONY: bench
 bench: kube build ## Run the benchmarks, or one group of them (BENCH=sync); writes bench/results.json.
