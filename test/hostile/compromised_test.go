@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -218,21 +217,4 @@ func renewals(s *siege) {
 	for i := 0; s.goOn(i, 8); i++ {
 		s.add(s.renew(as))
 	}
-}
-
-// smallBuffer has the kernel keep little of what has come.
-func smallBuffer(bytes int) func(network, address string, c syscall.RawConn) error {
-	return func(_, _ string, c syscall.RawConn) error {
-		var err error
-		return firstOf(c.Control(func(fd uintptr) {
-			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, bytes)
-		}), &err)
-	}
-}
-
-func firstOf(err error, other *error) error {
-	if err != nil {
-		return err
-	}
-	return *other
 }

@@ -20,7 +20,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 
 	"github.com/gorilla/websocket"
@@ -83,7 +82,7 @@ func compressedFrames(s *siege) {
 	bomb := deflated(s.g, 200)
 	s.g.Expect(len(bomb)).To(BeNumerically("<", protocol.MaxAgentFrameBytes))
 	for i := 0; s.goOn(i, 1); i++ {
-		l, response, err := s.open(as, func(d *websocket.Dialer, _ http.Header) { d.EnableCompression = true })
+		l, response, err := s.open(as, func(o *opening) { o.EnableCompression = true })
 		s.g.Expect(err).NotTo(HaveOccurred())
 		s.g.Expect(response.Header).NotTo(HaveKey("Sec-Websocket-Extensions"))
 		s.g.Expect(l.greet()).To(Succeed())

@@ -25,10 +25,8 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
-	"net/http"
 	"time"
 
-	"github.com/gorilla/websocket"
 	. "github.com/onsi/gomega"
 
 	"github.com/edgesync/edgesync/internal/pki"
@@ -66,12 +64,12 @@ func forgedIdentities() []attack {
 }
 
 // claimName puts the name of the honest node wherever a proxy might.
-func claimName(_ *websocket.Dialer, header http.Header) {
+func claimName(o *opening) {
 	for _, name := range []string{"X-Node-Name", "X-Forwarded-User", "X-Remote-User", "X-SSL-Client-CN"} {
-		header.Set(name, honestName)
+		o.header.Set(name, honestName)
 	}
-	header.Set("X-Forwarded-Client-Cert", `Subject="CN=system:edgesync:node:`+honestName+`"`)
-	header.Set(queryHeader, "node="+honestName)
+	o.header.Set("X-Forwarded-Client-Cert", `Subject="CN=system:edgesync:node:`+honestName+`"`)
+	o.query = "node=" + honestName
 }
 
 func nameInRequest(s *siege) {
@@ -81,7 +79,7 @@ func nameInRequest(s *siege) {
 }
 
 // try opens a WebSocket and says Hello, and returns how that ends.
-func (s *siege) try(as caller, change ...func(*websocket.Dialer, http.Header)) string {
+func (s *siege) try(as caller, change ...func(*opening)) string {
 	l, outcome := s.tryOpen(as, change...)
 	if l == nil {
 		return outcome
@@ -94,7 +92,7 @@ func (s *siege) try(as caller, change ...func(*websocket.Dialer, http.Header)) s
 }
 
 // tryOpen opens a WebSocket, or returns why there is none.
-func (s *siege) tryOpen(as caller, change ...func(*websocket.Dialer, http.Header)) (*link, string) {
+func (s *siege) tryOpen(as caller, change ...func(*opening)) (*link, string) {
 	l, response, err := s.open(as, change...)
 	if err != nil && response != nil {
 		return nil, fmt.Sprintf("HTTP %d", response.StatusCode)

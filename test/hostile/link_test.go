@@ -17,15 +17,11 @@ limitations under the License.
 package hostile
 
 import (
-	"bufio"
-	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -38,113 +34,6 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
-
-// home is the address of the honest node.
-const home = "127.0.0.1"
-
-// elsewhere is an address that nobody has called from yet.
-func (e *enlisting) elsewhere() string {
-	n := e.addresses.Add(1)
-	return fmt.Sprintf("127.%d.%d.%d", 1+n/62500, 1+n/250%250, 1+n%250)
-}
-
-// caller says as whom a connection is made.
-type caller struct {
-	// from is the address that it comes from; empty means home.
-	from string
-	// name is that of the node.
-	name string
-	// certificates are those to present.
-	certificates []tls.Certificate
-	// receiveBuffer is that of the socket in bytes; 0 leaves it to the kernel.
-	receiveBuffer int
-}
-
-func (i identity) at(from string) caller {
-	return caller{from: from, name: i.name, certificates: []tls.Certificate{i.certificate}}
-}
-
-// dial makes a TCP connection, which is reset when it is closed: nothing is left of it.
-func (w *world) dial(from string) (*net.TCPConn, error) {
-	return w.dialWith(from, 0)
-}
-
-func (w *world) dialWith(from string, receiveBuffer int) (*net.TCPConn, error) {
-	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	if receiveBuffer > 0 {
-		dialer.Control = smallBuffer(receiveBuffer)
-	}
-	conn, err := dialer.Dial("tcp", w.fleet.HubAddress())
-	if err != nil {
-		return nil, err
-	}
-	tcp := conn.(*net.TCPConn)
-	_ = tcp.SetLinger(0)
-	return tcp, tcp.SetDeadline(time.Now().Add(patience))
-}
-
-// tlsConfig does not choose among the certificates: an attacker presents what the hub
-// does not ask for, too.
-func (w *world) tlsConfig(certificates []tls.Certificate) *tls.Config {
-	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: w.roots, ServerName: home, InsecureSkipVerify: w.roots == nil}
-	if len(certificates) > 0 {
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &certificates[0], nil }
-	}
-	return config
-}
-
-func (w *world) dialTLS(as caller) (*tls.Conn, error) {
-	if as.from == "" {
-		as.from = home
-	}
-	conn, err := w.dial(as.from)
-	if err != nil {
-		return nil, err
-	}
-	secured := tls.Client(conn, w.tlsConfig(as.certificates))
-	if err := secured.Handshake(); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return secured, nil
-}
-
-// exchange sends a request and reads the head of the answer.
-func exchange(conn net.Conn, request *http.Request) (*http.Response, error) {
-	if err := request.Write(conn); err != nil {
-		return nil, err
-	}
-	return readResponse(conn)
-}
-
-func readResponse(conn net.Conn) (*http.Response, error) {
-	return http.ReadResponse(bufio.NewReader(conn), nil)
-}
-
-// open makes a WebSocket; the response tells why it did not become one.
-func (w *world) open(as caller, change ...func(*websocket.Dialer, http.Header)) (*link, *http.Response, error) {
-	header := http.Header{}
-	path := protocol.SyncPath
-	dialer := websocket.Dialer{
-		Subprotocols:   []string{protocol.Subprotocol},
-		NetDialContext: func(context.Context, string, string) (net.Conn, error) { return w.dialWith(as.from, as.receiveBuffer) },
-		// The TLS configuration is the attacker's own.
-		TLSClientConfig:  w.tlsConfig(as.certificates),
-		HandshakeTimeout: patience,
-	}
-	for _, c := range change {
-		c(&dialer, header)
-	}
-	if query := header.Get(queryHeader); query != "" {
-		header.Del(queryHeader)
-		path += "?" + query
-	}
-	conn, response, err := dialer.Dial("wss://"+w.fleet.HubAddress()+path, header)
-	if err != nil {
-		return nil, response, err
-	}
-	conn.SetReadLimit(protocol.MaxHubFrameBytes)
-	return &link{conn}, response, nil
-}
 
 // begin opens a session.
 func (s *siege) begin(as caller, change ...func(*pb.Hello)) *link {
@@ -161,9 +50,6 @@ func (s *siege) connect(as caller) *link {
 	s.g.Expect(err).NotTo(HaveOccurred())
 	return l
 }
-
-// queryHeader carries the query of the URL to open, and is not sent.
-const queryHeader = "Query"
 
 // link is a WebSocket of an attacker.
 type link struct{ *websocket.Conn }

@@ -60,6 +60,8 @@ type siege struct {
 	first int
 	got   chan int
 	ctx   context.Context
+	// atEnd is done when the attack is over.
+	atEnd []func()
 }
 
 // start begins the attack: from now on the honest node has to get its updates.
@@ -106,6 +108,9 @@ func (w *world) suffer(t *testing.T, a attack) row {
 	began := time.Now()
 	a.run(s)
 	s.hold()
+	for _, end := range s.atEnd {
+		end()
+	}
 	g.Expect(<-s.got).To(BeNumerically(">=", enough), "updates that the honest node has got during the attack")
 	sent := w.honest.next()
 	w.expectArrival(g, sent)

@@ -34,85 +34,84 @@ func stolenCertificates() []attack {
 	gets := []string{"close 4002", "HTTP 403", "renewal: HTTP 403"}
 	counted := []string{refused("admission"), notRenewed("not_admitted")}
 	return []attack{
-		{name: "stolen certificate, the node is revoked", run: stolen(revoke, nobody), gets: gets, counted: counted},
-		{name: "stolen certificate, the EdgeNode is deleted", run: stolen(remove, nobody), gets: gets, counted: counted},
-		{name: "stolen certificate, the name is joined again after that", run: stolen(remove, joinAgain), gets: gets, counted: counted},
-		{name: "stolen certificate, another machine has rejoined", run: rejoined(), gets: gets, counted: counted},
+		{name: "stolen certificate, the node is revoked", run: stolen(revoke), gets: gets, counted: counted},
+		{name: "stolen certificate, the EdgeNode is deleted", run: stolen(remove), gets: gets, counted: counted},
+		{name: "stolen certificate, the name is joined again after that", run: inherited(joinAgain), gets: gets, counted: counted},
+		{name: "stolen certificate, another machine has rejoined", run: inherited(rejoin), gets: gets, counted: counted},
 	}
 }
 
-// succession is what happens to a name; end is called when the attack is over.
-type succession func(s *siege, name string) (end func())
+// stolen is the attack of a thief whose session lasts until stop, and who does not give up.
+func stolen(stop func(s *siege, name string)) func(*siege) {
+	return func(s *siege) { s.outlive(stop, func() {}) }
+}
 
-// stolen is the attack of a thief whose session lasts until stop, and who does not give
-// up while the name is an heir's.
-func stolen(stop, heir succession) func(*siege) {
+// inherited is the same while another machine takes the place of the thief, with this
+// request: that ends the session of the thief, before the other connects.
+func inherited(request func(s *siege, name string) joining) func(*siege) {
 	return func(s *siege) {
-		as := s.enlist().at(s.elsewhere())
-		l := s.begin(as)
-		s.start()
-		defer stop(s, as.name)()
-		s.add(l.end())
-		defer heir(s, as.name)()
-		s.add("renewal: " + s.renew(as))
-		for i := 0; s.goOn(i, 1); i++ {
-			s.add(s.try(as))
-		}
+		var heir identity
+		s.outlive(func(s *siege, name string) { heir = s.enlistAs(request(s, name)) }, func() { s.own(heir) })
 	}
 }
 
-func nobody(*siege, string) (end func()) { return func() {} }
+// outlive goes on after the session has been stopped. next happens when it is over.
+func (s *siege) outlive(stop func(*siege, string), next func()) {
+	as := s.enlist().at(s.elsewhere())
+	l := s.begin(as)
+	s.start()
+	stop(s, as.name)
+	s.add(l.end())
+	next()
+	s.add("renewal: " + s.renew(as))
+	for i := 0; s.goOn(i, 1); i++ {
+		s.add(s.try(as))
+	}
+}
 
 // renew asks for the next certificate, and returns how that ends.
 func (s *siege) renew(as caller) string {
 	return s.ask(joinapi.RenewPath, as, joinapi.RenewRequest{CSR: s.newJoin(s.g, "").CSR})
 }
 
-func revoke(s *siege, name string) (end func()) {
+func revoke(s *siege, name string) {
 	node := &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"revoked":true}}`))
 	s.g.Expect(s.client.Patch(s.t.Context(), node, patch)).To(Succeed())
-	return nobody(s, name)
 }
 
-func remove(s *siege, name string) (end func()) {
+func remove(s *siege, name string) {
 	node := &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	s.g.Expect(s.client.Delete(s.t.Context(), node)).To(Succeed())
-	return nobody(s, name)
 }
 
-func joinAgain(s *siege, name string) (end func()) {
-	return s.own(s.enlistAs(s.newJoin(s.g, name)))
+func joinAgain(s *siege, name string) joining {
+	remove(s, name)
+	return s.newJoin(s.g, name)
 }
 
-// rejoined has another machine take the place of the thief, which ends before the other connects.
-func rejoined() func(*siege) {
-	var heir identity
-	rejoin := func(s *siege, name string) (end func()) {
-		request := s.newJoin(s.g, name)
-		request.Token = s.newToken(s.g, "--node="+name, "--rejoin")
-		heir = s.enlistAs(request)
-		return nobody(s, name)
-	}
-	return stolen(rejoin, func(s *siege, _ string) (end func()) { return s.own(heir) })
+func rejoin(s *siege, name string) joining {
+	request := s.newJoin(s.g, name)
+	request.Token = s.newToken(s.g, "--node="+name, "--rejoin")
+	return request
 }
 
-// own keeps a session of the rightful owner until end, which checks that it has lasted.
-func (s *siege) own(owner identity) (end func()) {
+// own keeps a session of the rightful owner until the end of the attack, and then checks
+// that it has lasted.
+func (s *siege) own(owner identity) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- agentsim.Run(ctx, agentsim.Config{Hub: s.fleet.HubAddress(), TLS: s.tlsConfig(owner.at(home).certificates)})
 	}()
-	return func() {
-		defer cancel()
-		s.g.Eventually(func() (*syncv1alpha1.EdgeNodeSession, error) {
-			node, err := s.edgeNode(owner.name)
-			return node.Status.Session, err
-		}).WithTimeout(patience).ShouldNot(BeNil())
+	s.g.Eventually(func() (*syncv1alpha1.EdgeNodeSession, error) {
+		node, err := s.edgeNode(owner.name)
+		return node.Status.Session, err
+	}).WithTimeout(patience).ShouldNot(BeNil())
+	s.atEnd = append(s.atEnd, func() {
 		cancel()
 		s.g.Expect(<-ended).To(Succeed(), "the session of the rightful owner")
-	}
+	})
 }
 
 // ask posts a request and returns the status.

@@ -21,6 +21,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
+	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
@@ -62,46 +64,38 @@ func unfinished() []attack {
 
 // slowLoris never stops, and never comes to an end.
 func slowLoris(s *siege) {
-	stolen := s.enlist()
-	places := map[string]func() string{
-		"handshake": func() string {
-			conn, err := s.dial(s.elsewhere())
-			s.g.Expect(err).NotTo(HaveOccurred())
-			return dribble(conn, conn, clientHello(s), func() string { return answerOn(conn) })
-		},
-		"header": func() string {
-			return s.dribbleRequest("GET " + protocol.SyncPath + " HTTP/1.1\r\nHost: hub\r\nX-Filler: ")
-		},
-		"join": func() string {
-			return s.dribbleRequest("POST " + joinapi.Path + " HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\n{\"token\":\"")
-		},
-		"Hello": func() string {
-			l := s.connect(stolen.at(s.elsewhere()))
-			return dribble(l, l.NetConn(), frame(fin|binaryFrame, protocol.MaxAgentFrameBytes, nil), l.end)
-		},
-	}
-	ended := make(chan string)
+	handshake, err := s.dial(s.elsewhere())
+	s.g.Expect(err).NotTo(HaveOccurred())
+	header := s.beginRequest("GET " + protocol.SyncPath + " HTTP/1.1\r\nHost: hub\r\nX-Filler: ")
+	join := s.beginRequest("POST " + joinapi.Path + " HTTP/1.1\r\nHost: hub\r\nContent-Length: 1000\r\n\r\n{\"token\":\"")
+	greeting := s.connect(s.enlist().at(s.elsewhere()))
+	flight := clientHello(s)
 	s.start()
-	for name, attack := range places {
-		go func() { ended <- name + ": " + attack() }()
+	var all sync.WaitGroup
+	for name, attack := range map[string]func() string{
+		"handshake": func() string { return dribble(handshake, flight, func() string { return answerOn(handshake) }) },
+		"header":    func() string { return dribble(header, nil, func() string { return answerOn(header) }) },
+		"join":      func() string { return dribble(join, nil, func() string { return answerOn(join) }) },
+		"Hello": func() string {
+			return dribble(greeting.NetConn(), frame(fin|binaryFrame, protocol.MaxAgentFrameBytes, nil), greeting.end)
+		},
+	} {
+		all.Go(func() { s.add(name + ": " + attack()) })
 	}
-	for range places {
-		s.add(<-ended)
-	}
+	all.Wait()
 }
 
-// dribbleRequest sends the beginning at once, and then more.
-func (s *siege) dribbleRequest(begin string) string {
+// beginRequest sends the beginning of a request.
+func (s *siege) beginRequest(begin string) net.Conn {
 	conn, err := s.dialTLS(caller{from: s.elsewhere()})
 	s.g.Expect(err).NotTo(HaveOccurred())
 	_, err = io.WriteString(conn, begin)
 	s.g.Expect(err).NotTo(HaveOccurred())
-	return dribble(conn, conn, nil, func() string { return answerOn(conn) })
+	return conn
 }
 
-// dribble sends the text slowly, and when it is at an end but for its last byte, zeros
-// without end, until answer returns.
-func dribble(conn io.Closer, w io.Writer, text []byte, answer func() string) string {
+// dribble sends the text slowly, and then digits without end, until answer returns.
+func dribble(conn net.Conn, text []byte, answer func() string) string {
 	defer conn.Close()
 	ended := make(chan string, 1)
 	go func() { ended <- answer() }()
@@ -117,7 +111,7 @@ func dribble(conn io.Closer, w io.Writer, text []byte, answer func() string) str
 		if i < len(text) {
 			next = text[i : i+1]
 		}
-		_, _ = w.Write(next) // how the connection ends is what the answer says
+		_, _ = conn.Write(next) // how the connection ends is what the answer says
 	}
 }
 
@@ -143,7 +137,7 @@ func halfOpen(addresses int, begin func(*siege) []byte) func(*siege) {
 		for i := range from {
 			from[i] = s.elsewhere()
 		}
-		conns := make([]*net.TCPConn, connectionsPossible(s.g))
+		conns := make([]*net.TCPConn, connectionsPossible(s.t))
 		s.start()
 		for i := range conns {
 			var err error
@@ -192,15 +186,21 @@ func fateOf(g *WithT, conn *net.TCPConn) (fate string) {
 	return fate
 }
 
-// connectionsPossible is how many connections this process and the manager may have: the
-// limit of the machine may be below what the attack wants.
-func connectionsPossible(g *WithT) int {
+// connectionsPossible is how many connections this process and the manager may have, which
+// may be fewer than the attack wants.
+func connectionsPossible(t *testing.T) int {
+	g := NewWithT(t)
 	const others = 1000
-	limit := unix.Rlimit{Cur: halfOpenCount + others, Max: halfOpenCount + others}
-	var now unix.Rlimit
-	g.Expect(unix.Getrlimit(unix.RLIMIT_NOFILE, &now)).To(Succeed())
-	if now.Cur < limit.Cur && unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return int(now.Cur) - others
+	var limit unix.Rlimit
+	g.Expect(unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)).To(Succeed())
+	if limit.Cur >= halfOpenCount+others {
+		return halfOpenCount
+	}
+	wanted := unix.Rlimit{Cur: halfOpenCount + others, Max: max(limit.Max, halfOpenCount+others)}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &wanted); err != nil {
+		g.Expect(limit.Cur).To(BeNumerically(">=", maxPending+2*others), "the limit of open files, which cannot be raised: %v", err)
+		t.Logf("no more than %d connections, for want of open files: %v", limit.Cur-others, err)
+		return int(limit.Cur) - others
 	}
 	return halfOpenCount
 }

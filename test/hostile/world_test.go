@@ -22,10 +22,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/controlplane"
@@ -66,6 +68,7 @@ func newWorld(t *testing.T) *world {
 	if _, err := controlplane.Assets(); err != nil {
 		t.Skipf("needs a real control plane: %v", err)
 	}
+	logf.SetLogger(logr.Discard())
 	// The path of t.TempDir is too long for the agent's socket.
 	dir, err := os.MkdirTemp("", "hostile-")
 	g.Expect(err).NotTo(HaveOccurred())
