@@ -41,7 +41,7 @@ var _ = Describe("A certificate that does not live for long", func() {
 	})
 
 	It("is renewed again and again, and what changes meanwhile arrives", func(ctx SpecContext) {
-		restartManager(ctx, "--node-certificate-lifetime=30s")
+		restartManager(ctx, "--node-certificate-lifetime=45s")
 		f := newFixture(ctx)
 		n := f.start(ctx, "a")
 		objects := f.createMany(ctx, 20, func(int) string { return "old" })
@@ -54,14 +54,14 @@ var _ = Describe("A certificate that does not live for long", func() {
 			change(ctx, objects[changes%len(objects)], func(c *corev1.ConfigMap) { c.Data["key"] = strconv.Itoa(changes) })
 			changes++
 			return n.issued(ctx)
-		}).Should(HaveLen(1 + renewals))
-		Eventually(n.log).Should(WithTransform(countReconnects, Equal(renewals)))
+		}).Should(Satisfy(func(issued []string) bool { return len(issued) > renewals }))
+		Eventually(n.log).Should(WithTransform(countReconnects, BeNumerically(">=", renewals)))
 
 		AddReportEntry("changes meanwhile", changes)
 		n.becomesMirrorOf(ctx, f.configMaps())
 		becomesSynced(ctx, sync, 1, len(objects))
 		n.becomesInSync(ctx)
-		Expect(n.issued(ctx)).To(HaveExactElements("Renewed", "Renewed", "Renewed", "Joined"))
+		Expect(n.issued(ctx)).NotTo(ContainElement("RenewedAfterExpiry"))
 		Expect(n.log()).NotTo(Or(ContainSubstring("level=ERROR"), ContainSubstring("Disconnected")))
 	})
 
@@ -113,10 +113,15 @@ var _ = Describe("A certificate that does not live for long", func() {
 		for crash := range 20 {
 			n := join(fmt.Sprintf("crash-%d", crash))
 			before, moment := proxy.Passed(linkproxy.Down), random.Int64N(bytes)
-			By(fmt.Sprintf("killing the agent when the hub has sent %d of %d bytes", moment, bytes))
 			Expect(n.EnsureStarted()).To(Succeed())
-			Eventually(func() int64 { return proxy.Passed(linkproxy.Down) - before }).
-				WithPolling(time.Millisecond).Should(BeNumerically(">=", moment))
+			if crash%2 == 0 {
+				By(fmt.Sprintf("killing the agent when the hub has sent %d of %d bytes", moment, bytes))
+				Eventually(func() int64 { return proxy.Passed(linkproxy.Down) - before }).
+					WithPolling(time.Millisecond).Should(BeNumerically(">=", moment))
+			} else {
+				By("killing the agent when the hub has issued the next certificate")
+				Eventually(n.issued).WithContext(ctx).WithPolling(time.Millisecond).Should(HaveLen(2))
+			}
 			n.kill()
 			if issued, err := n.issued(ctx); err == nil && len(issued) > 1 {
 				renewed++
