@@ -27,6 +27,7 @@ import (
 	"syscall"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/command"
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 func main() {
@@ -41,7 +42,7 @@ func main() {
 		return
 	}
 	if !errors.Is(err, command.ErrNotInSync) {
-		fmt.Fprintln(os.Stderr, "edge-agent:", err)
+		fmt.Fprintln(os.Stderr, "edge-agent:", protocol.Printable(err.Error())) // it may quote the network
 	}
 	os.Exit(1)
 }

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -141,6 +142,20 @@ func KeyToPB(key object.Key) *pb.ObjectKey {
 // KeyFromPB converts a key from its wire form.
 func KeyFromPB(key *pb.ObjectKey) object.Key {
 	return object.Key{Group: key.GetGroup(), Kind: key.GetKind(), Namespace: key.GetNamespace(), Name: key.GetName()}
+}
+
+// Printable makes text that others wrote fit for a log and a terminal: one line, without
+// control characters, so without the sequences that command a terminal.
+func Printable(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(text, "")))
 }
 
 // Truncate makes a human-readable message fit to be sent: valid UTF-8, and cut to

@@ -131,6 +131,13 @@ func TestKeysComeThrough(t *testing.T) {
 	g.Expect(KeyFromPB(nil)).To(Equal(object.Key{}))
 }
 
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	g.Expect(Printable(" größer\n\tas is \x1b[31mred\u009b\x00\x7f\xff\u202e ")).To(Equal("größer  as is [31mred"))
+	g.Expect(Printable("")).To(BeEmpty())
+}
+
 func TestTruncate(t *testing.T) {
 	t.Parallel()
 	for name, message := range map[string]string{

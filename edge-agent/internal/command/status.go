@@ -26,6 +26,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/agent"
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 func newStatus() *cobra.Command {
@@ -77,7 +78,7 @@ func printStatus(to io.Writer, format string, status *agent.Status, now time.Tim
 		{"Version", status.Version},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(table, "%s:\t%s\n", row[0], row[1])
+			fmt.Fprintf(table, "%s:\t%s\n", row[0], protocol.Printable(row[1]))
 		}
 	}
 	printProblems(table, status, now)
@@ -150,7 +151,8 @@ func printProblems(to io.Writer, status *agent.Status, now time.Time) {
 	}
 	fmt.Fprintln(to, "\nNOT AS IT SHOULD BE\tSTATE\tFOR\tMESSAGE")
 	for _, problem := range status.Problems {
-		fmt.Fprintf(to, "%s\t%s\t%s\t%s\n", problem.Object, problem.State, span(now.Sub(problem.Since)), problem.Message)
+		fmt.Fprintf(to, "%s\t%s\t%s\t%s\n", protocol.Printable(problem.Object), problem.State,
+			span(now.Sub(problem.Since)), protocol.Printable(problem.Message))
 	}
 	if status.FurtherProblems > 0 {
 		fmt.Fprintf(to, "and %d more\n", status.FurtherProblems)

@@ -18,6 +18,7 @@ package command
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,21 @@ func TestPrintStatus(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Messages quote the network: certificates of whoever answers, what a hub or a cluster says.
+func TestStatusDoesNotCommandTheTerminal(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	const hostile = "a\x1b[2Jb\tc\nd\u009be\rf"
+	status := agent.Status{
+		Running: true, Renewal: agent.Renewal{Next: now, Error: hostile}, Link: link.Status{LastError: hostile, HubInfoError: hostile},
+		Problems: []agent.Problem{{Object: hostile, State: "Failed", Message: hostile, Since: now}},
+	}
+	var out bytes.Buffer
+	g.Expect(printStatus(&out, "text", &status, now)).To(Succeed())
+	g.Expect(strings.Count(out.String(), "a[2Jb c de f")).To(Equal(5))
+	g.Expect(out.String()).NotTo(ContainSubstring("\x1b"))
 }
 
 func TestSpan(t *testing.T) {

@@ -78,7 +78,7 @@ func parseCertificates(text string) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != blockCertificate {
-			return nil, fmt.Errorf("unexpected PEM block %s", block.Type)
+			return nil, fmt.Errorf("unexpected PEM block %q", block.Type)
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {

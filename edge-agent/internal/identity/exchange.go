@@ -29,9 +29,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki"
@@ -157,25 +155,11 @@ func explainStatus(hub *url.URL, response *http.Response, text []byte) error {
 	}
 	return &HubError{
 		Status:     response.StatusCode,
-		Message:    printable(problem.Error),
+		Message:    protocol.Truncate(protocol.Printable(problem.Error)),
 		RetryAfter: time.Duration(seconds) * time.Second,
 	}
 }
 
 func notAHub(hub *url.URL, err error) error {
 	return fmt.Errorf("what answers at %s is not an edgesync hub (check host and port): %w", hub.Host, err)
-}
-
-// printable makes text from the network fit for a log and a terminal.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsPrint(r):
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(text, ""))
-	return protocol.Truncate(strings.TrimSpace(text))
 }

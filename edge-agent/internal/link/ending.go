@@ -23,7 +23,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/gorilla/websocket"
 
@@ -137,14 +136,8 @@ func refusalFrom(response *http.Response, body []byte) *refusal {
 	}
 }
 
-// oneLine makes text from the network fit for a log and a terminal.
+// oneLine is the first line of text from the network, fit for a log and a terminal.
 func oneLine(text string) string {
 	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(text, ""))
-	return protocol.Truncate(text)
+	return protocol.Truncate(protocol.Printable(text))
 }
