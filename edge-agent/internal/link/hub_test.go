@@ -78,7 +78,11 @@ func (h *hub) dial(ctx context.Context, _ string, _ *tls.Config) (*wire, error) 
 				h.t.Errorf("upgrade: %v", err)
 				return
 			}
-			h.accepted <- &peer{t: h.t, conn: ws}
+			select {
+			case h.accepted <- &peer{t: h.t, conn: ws}:
+			case <-h.t.Context().Done():
+				_ = ws.Close()
+			}
 		}()
 		return ours, nil
 	})
