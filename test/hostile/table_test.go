@@ -38,7 +38,7 @@ type memory struct {
 	quiet, before, peak int64
 }
 
-func (m memory) growth() int64 { return m.peak - m.before }
+func (m memory) growth() int64 { return max(0, m.peak-m.before) } // the kernel counts roughly
 
 // maxPeak bounds the peak above the quiet manager's memory: what attacks leave behind
 // adds up, however little each of them adds.
