@@ -83,10 +83,14 @@ func (a *agent) moveOver(renewed *identity.Identity) {
 // hubInfo keeps what the hub announces of itself in a connection.
 func (a *agent) hubInfo(info *pb.HubInfo, connection tls.ConnectionState) error {
 	err := a.identity.Update(func(stored *identity.Identity) (*identity.Identity, error) {
-		return stored.Announced(info, connection.PeerCertificates, time.Now())
+		next, err := stored.Announced(info, connection.PeerCertificates, time.Now())
+		if err != nil {
+			err = fmt.Errorf("it cannot be used: %w", err)
+		}
+		return next, err
 	})
 	if err != nil {
-		return fmt.Errorf("what the hub announces of itself cannot be used: %w", err)
+		return fmt.Errorf("keep what the hub announces of itself: %w", err)
 	}
 	a.log.Info("The hub has announced itself", "addresses", info.GetAddresses(), "authorities", len(info.GetAuthorities()))
 	return nil

@@ -167,7 +167,7 @@ func TestALyingHubIsNotBelieved(t *testing.T) {
 	}}}, put(1, configMap(t, "a")), bookmark())
 	s.results(1)
 	text, _, _ := m.status()
-	g.Expect(text).To(MatchRegexp(`Hub: +` + h.address + `\nAnnounced: +what the hub announces of itself cannot be used: .*none to trust`))
+	g.Expect(text).To(MatchRegexp(`Hub: +` + h.address + `\nAnnounced: +keep what the hub announces of itself: it cannot be used: .*none to trust`))
 }
 
 func TestLabels(t *testing.T) {

@@ -138,14 +138,24 @@ func (s *session) bookmark() error {
 // hubInfo takes over what the agent does not know yet.
 func (s *session) hubInfo(info *pb.HubInfo) error {
 	if protocol.HubInfoDigest(info) == s.link.config.HubInfoDigest() {
+		s.missed = nil
 		s.link.hubInfoTaken(nil)
 		return nil
 	}
 	if s.infos++; s.infos > maxHubInfos {
 		return fmt.Errorf("%w: more than %d HubInfo in one session", errProtocol, maxHubInfos)
 	}
-	s.link.hubInfoTaken(s.link.config.OnHubInfo(info, s.wire.state()))
+	s.takeHubInfo(info)
 	return nil
+}
+
+func (s *session) takeHubInfo(info *pb.HubInfo) {
+	err := s.link.config.OnHubInfo(info, s.wire.state())
+	s.missed = nil
+	if err != nil {
+		s.missed = info
+	}
+	s.link.hubInfoTaken(err)
 }
 
 // rememberFirstCluster remembers the cluster from which the store gets its first objects.

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 	. "github.com/onsi/gomega"
@@ -105,6 +106,28 @@ func TestHubInfoThatCannotBeTakenOverIsShown(t *testing.T) {
 	p.send(hubInfo("two"), put(2, configMap("b", "1")))
 	g.Expect(p.nextAck()).To(BeEquivalentTo(2))
 	g.Expect(a.Status().HubInfoError).To(BeEmpty())
+}
+
+func TestHubInfoThatCouldNotBeTakenOverIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, h *hub) {
+		g := NewWithT(t)
+		infos := &hubInfos{}
+		infos.failWith(errors.New("no space left on device"))
+		a := startAgent(t, h, openStore(t), infos.options)
+		p, _ := h.greet(hubInfo("one"), hubInfo("two"), put(1, configMap("a", "1")))
+		g.Expect(p.nextAck()).To(BeEquivalentTo(1))
+
+		g.Expect(p.conn.SetReadDeadline(time.Time{})).To(Succeed())
+		go func() { _, _, _ = p.conn.ReadMessage() }() // answers pings
+		time.Sleep(hubInfoRetry + time.Second)
+		g.Expect(infos.names()).To(Equal([]string{"one", "two", "two"}), "only the last is of any use")
+		g.Expect(a.Status().HubInfoError).NotTo(BeEmpty())
+		infos.failWith(nil)
+		time.Sleep(3 * hubInfoRetry)
+		g.Expect(infos.names()).To(Equal([]string{"one", "two", "two", "two"}))
+		g.Expect(a.Status()).To(And(HaveField("Connected", true), HaveField("HubInfoError", BeEmpty())))
+	})
 }
 
 func TestAHubInfoInALoopDoesNotKeepTheDiskBusy(t *testing.T) {

@@ -54,8 +54,8 @@ type Config struct {
 	// OnHubInfo again.
 	HubInfoDigest func() object.Digest
 	// OnHubInfo takes over where the hub is to be found and whom to trust, as the hub
-	// says over the connection described by state. An error is logged and shown, and the
-	// session goes on. It may call Reconnect.
+	// says over the connection described by state. An error is logged and shown, the
+	// session goes on, and the same is tried again later. It may call Reconnect.
 	OnHubInfo func(info *pb.HubInfo, state tls.ConnectionState) error
 	// Labels are what the node says of itself.
 	Labels map[string]string

@@ -42,6 +42,9 @@ const (
 	// maxHubInfos bounds how often the hub can have the agent take over a HubInfo, which
 	// costs a write to the disk, in one session.
 	maxHubInfos = 64
+	// hubInfoRetry is how often taking over a HubInfo is tried again, which a full disk
+	// or a clock that is wrong may have prevented. The hub says it once in a session.
+	hubInfoRetry = 10 * time.Minute
 )
 
 // session is one connection from Hello to its end. One goroutine reads, one commits
@@ -63,6 +66,7 @@ type session struct {
 	sequence uint64
 	epoch    string
 	infos    int
+	missed   *pb.HubInfo // could not be taken over; nil if there is none
 	group    *errgroup.Group
 	alive    context.Context
 }
@@ -142,15 +146,26 @@ func (s *session) read() error {
 // commitFrames also takes what is left when the reader has ended: what has arrived
 // need not be sent again.
 func (s *session) commitFrames() error {
-	for first := range s.frames {
-		all := s.gather(first)
-		err := s.handle(all.messages)
-		s.budget.Release(all.weight)
-		if err != nil {
-			return err
+	retry := time.NewTicker(hubInfoRetry)
+	defer retry.Stop()
+	for {
+		select {
+		case first, ok := <-s.frames:
+			if !ok {
+				return nil
+			}
+			all := s.gather(first)
+			err := s.handle(all.messages)
+			s.budget.Release(all.weight)
+			if err != nil {
+				return err
+			}
+		case <-retry.C:
+			if s.missed != nil {
+				s.takeHubInfo(s.missed)
+			}
 		}
 	}
-	return nil
 }
 
 // gather adds everything that has been read by now, for one commit.
