@@ -30,7 +30,10 @@ const (
 	// maxRetry is where the doubling ends, and the most that a hub may ask for, when the
 	// certificate lives for long.
 	maxRetry = time.Hour
-	minRetry = time.Second
+	// maxExpiredRetry is where it ends when the certificate has expired and the hub does
+	// not answer: the node is cut off until it is renewed.
+	maxExpiredRetry = 5 * time.Minute
+	minRetry        = time.Second
 	// retriesPerLifetime is how many delays of the longest kind there are in a lifetime
 	// at least.
 	retriesPerLifetime = 30
@@ -103,20 +106,25 @@ func latest(a, b time.Time) time.Time {
 }
 
 // failed puts the renewal off: for a random time that grows, or as the hub wishes, or
-// for long when somebody has to change something at the hub first.
+// for long when somebody has to change something at the hub first. With a now that has a
+// monotonic reading, nothing that the clock is set to meanwhile changes how long that is.
 func (s *schedule) failed(err error, now time.Time) {
 	longest := s.longestRetry()
+	var answered *identity.HubError
+	if !errors.As(err, &answered) {
+		answered = &identity.HubError{}
+		if now.After(s.certificate.NotAfter()) {
+			longest = min(longest, maxExpiredRetry)
+		}
+	}
 	ceiling := min(firstRetry<<min(s.failures, 20), longest)
 	s.failures, s.err = s.failures+1, err
 	delay := s.upTo(ceiling)
-	var answered *identity.HubError
-	if errors.As(err, &answered) {
-		switch wanted := min(answered.RetryAfter, longest); {
-		case answered.Refused():
-			delay = longest/2 + s.upTo(longest/2)
-		case wanted > 0:
-			delay = wanted + s.upTo(max(ceiling, wanted/2))
-		}
+	switch wanted := min(answered.RetryAfter, longest); {
+	case answered.Refused():
+		delay = longest/2 + s.upTo(longest/2)
+	case wanted > 0:
+		delay = wanted + s.upTo(max(ceiling, wanted/2))
 	}
 	s.due = now.Add(max(delay, minRetry))
 }

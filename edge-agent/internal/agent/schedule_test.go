@@ -90,6 +90,23 @@ func TestScheduleIgnoresTheMonotonicClock(t *testing.T) {
 	}
 }
 
+func TestScheduleWhenCutOff(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	c := newClock()
+	s := schedule{random: always(1), certificate: joinedAt(t, c), failures: 50}
+	for err, delays := range map[error][2]time.Duration{
+		errors.New("no answer"):         {time.Hour, maxExpiredRetry},
+		&identity.HubError{Status: 500}: {time.Hour, time.Hour},
+		&identity.HubError{Status: 403}: {time.Hour, time.Hour},
+	} {
+		for i, now := range []time.Time{c.Now(), c.Now().Add(lifetime + day)} {
+			s.failed(err, now)
+			g.Expect(s.due.Sub(now)).To(Equal(delays[i]), "%v", err)
+		}
+	}
+}
+
 func TestScheduleAfterFailures(t *testing.T) {
 	t.Parallel()
 	c := newClock()
