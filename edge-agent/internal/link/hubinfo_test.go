@@ -92,6 +92,22 @@ func TestHubInfoIsTakenOverOnce(t *testing.T) {
 	g.Expect(hello.GetHubInfoDigest()).To(Equal(digest[:]))
 }
 
+func TestHelloSaysWhatTheNewestIdentityKnowsOfTheHub(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, infos := newHub(t), &hubInfos{known: object.Digest{1}}
+	startAgent(t, h, openStore(t), infos.options, func(c *Config) {
+		c.TLS = func() (*tls.Config, error) {
+			infos.mu.Lock()
+			defer infos.mu.Unlock()
+			infos.known = object.Digest{2}
+			return h.tls()
+		}
+	})
+	_, hello := h.greet()
+	g.Expect(hello.GetHubInfoDigest()[0]).To(BeEquivalentTo(2))
+}
+
 func TestHubInfoThatCannotBeTakenOverIsShown(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

@@ -42,7 +42,8 @@ type Config struct {
 	// first and never none. It is called before every attempt.
 	Hubs func() []string
 	// TLS returns the configuration for the next connection: the node's certificate
-	// and the CA to which the hub must belong. It is called for every attempt.
+	// and the CA to which the hub must belong. It is called for every attempt, before
+	// HubInfoDigest: an identity that it finds replaced knows something else of the hub.
 	TLS func() (*tls.Config, error)
 	// Store keeps what the hub sends.
 	Store Store
@@ -187,13 +188,13 @@ func (l *Link) connect(ctx context.Context, hub string) ending {
 	out := newOutbox()
 	l.setOutbox(out)
 	defer l.setOutbox(nil)
-	hello, err := l.hello()
-	if err != nil {
-		return endingOf(err, 0)
-	}
 	config, err := l.config.TLS()
 	if err != nil {
 		return endingOf(fmt.Errorf("the node's identity: %w", err), 0)
+	}
+	hello, err := l.hello()
+	if err != nil {
+		return endingOf(err, 0)
 	}
 	wire, err := l.dial(ctx, hub, config)
 	if err != nil {
