@@ -54,12 +54,14 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, peer.Name, err)
 		return
 	}
+	release := h.unreserve
+	defer func() { release() }() // also if the admission panics
 	conn, err := h.upgrade(w, r, peer)
 	if err != nil {
-		h.unreserve()
 		return
 	}
 	// A goroutine of its own lets go of the buffers of the HTTP server.
+	release = func() {}
 	address, place := r.RemoteAddr, connOf(r.Context())
 	go func() {
 		defer h.unreserve()

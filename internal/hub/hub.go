@@ -21,82 +21,19 @@ package hub
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/gorilla/websocket"
 
 	"github.com/edgesync/edgesync/internal/delivery"
-	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
-	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
-
-// Observer is told what the sessions come to. Its methods are called often and must
-// not block.
-type Observer interface {
-	// OnNodeEvent: the node has connected or disconnected.
-	OnNodeEvent(node string)
-	// OnProgress: the progress of the keys on the node may have changed.
-	OnProgress(node string, keys []object.Key)
-}
-
-// Options are what a Hub needs; all are required but those with a default.
-type Options struct {
-	Index    *desired.Index
-	Observer Observer
-	// Admit decides whether the bearer of a certificate may have a session: nil, a
-	// *Refusal, or another error, which the node does not get to see. It is asked for each
-	// connection, again once its Hello has come, and by Readmit.
-	Admit func(ctx context.Context, peer pki.Peer) error
-	// Info is what nodes are to know of the hub, which changes only before Announce is
-	// called. It must keep to the limits of the protocol, is called often, and must not block.
-	Info func() *pb.HubInfo
-	// ClusterEpoch identifies the cluster, whose resource versions are comparable.
-	ClusterEpoch string
-	Log          logr.Logger
-
-	// MaxNodes bounds the nodes that are connected at once; default 20,000.
-	MaxNodes int
-	// Heartbeat is how often agents ping; a node that is silent for two and a half
-	// is given up. Default 20 s.
-	Heartbeat time.Duration
-	// Delivery bounds what is under way to one node. MaxObjectBytes is what nodes get
-	// at most, whatever they declare.
-	Delivery delivery.Config
-	// DrainTimeout bounds how long a shutdown waits for the nodes to go. Default 5 s.
-	DrainTimeout time.Duration
-}
-
-func (o *Options) setDefaults() error {
-	if o.Index == nil || o.Observer == nil || o.Admit == nil || o.Info == nil || o.ClusterEpoch == "" {
-		return errors.New("the hub needs an index, an observer, an admission, an info and a cluster epoch")
-	}
-	setDefault(&o.MaxNodes, 20_000)
-	setDefault(&o.Heartbeat, 20*time.Second)
-	setDefault(&o.DrainTimeout, 5*time.Second)
-	setDefault(&o.Delivery.WindowMessages, 1024)
-	setDefault(&o.Delivery.WindowBytes, 4<<20)
-	setDefault(&o.Delivery.MaxObjectBytes, protocol.MaxObjectBytes)
-	setDefault(&o.Delivery.RetryBase, time.Second)
-	setDefault(&o.Delivery.RetryMax, 5*time.Minute)
-	return nil
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
 
 // Hub holds one session per node. Its methods may be called concurrently.
 type Hub struct {
@@ -192,45 +129,6 @@ func (h *Hub) Announce() {
 	}
 }
 
-// Readmit asks the admission again about the node, for its session and for whatever is
-// about to become it, and ends what is refused or cannot be decided now. Who has changed
-// Admit's mind and then calls Readmit can be sure that nobody slips in between. It
-// returns once Admit has answered.
-func (h *Hub) Readmit(name string) {
-	for _, s := range h.connectionsOf(name) {
-		s.readmit()
-	}
-}
-
-// ReadmitAll is Readmit for all nodes, one after the other.
-func (h *Hub) ReadmitAll() {
-	h.mu.Lock()
-	everybody := slices.AppendSeq(slices.Collect(maps.Values(h.sessions)), maps.Values(h.opening))
-	h.mu.Unlock()
-	for _, s := range everybody {
-		s.readmit()
-	}
-}
-
-func (s *session) readmit() {
-	if err := s.hub.admit(context.Background(), s.peer); err != nil {
-		s.fail(refusalOf(err))
-	}
-}
-
-// connectionsOf are the session of a node and the connection that may supersede it.
-func (h *Hub) connectionsOf(name string) []*session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var all []*session
-	for _, s := range []*session{h.sessions[name], h.opening[name]} {
-		if s != nil {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
 // Sessions counts the nodes with a session.
 func (h *Hub) Sessions() int {
 	h.mu.Lock()
@@ -242,119 +140,6 @@ func (h *Hub) session(name string) *session {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sessions[name]
-}
-
-// reserve takes a place for a connection of the node. A node that has a session
-// replaces it.
-func (h *Hub) reserve(name string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.draining {
-		return &Refusal{
-			Status: http.StatusServiceUnavailable, Message: "the hub is shutting down", RetryAfter: time.Second, cause: causeDraining,
-		}
-	}
-	if refusal := h.contests[name].refusal(time.Now()); refusal != nil && h.sessions[name] != nil {
-		return refusal
-	}
-	if h.sessions[name] == nil && h.connections >= h.options.MaxNodes {
-		return &Refusal{
-			Status:     http.StatusServiceUnavailable,
-			Message:    fmt.Sprintf("the hub is full: it serves at most %d nodes", h.options.MaxNodes),
-			RetryAfter: time.Minute,
-			cause:      causeFull,
-		}
-	}
-	h.connections++
-	h.running.Add(1)
-	return nil
-}
-
-func (h *Hub) unreserve() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.connections--
-	h.running.Done()
-}
-
-// expectHello makes s the only connection of its node whose Hello is to come.
-func (h *Hub) expectHello(s *session) {
-	h.mu.Lock()
-	old := h.opening[s.name]
-	h.opening[s.name] = s
-	h.mu.Unlock()
-	if old != nil {
-		old.end(protocol.CloseSuperseded, "the node has opened a newer connection", causeReplaced)
-	}
-}
-
-// enter makes s the session of its node, and returns the keys that the node should
-// hold. An older session of the node ends: of two connections of one machine the
-// newer is the one that works. It is false if s has been ended, as by a newer one.
-func (h *Hub) enter(s *session) (keys []object.Key, ok bool) {
-	old, keys, ok := h.takeOver(s)
-	if old != nil {
-		h.noteTakeover(old, s)
-		old.end(protocol.CloseSuperseded, "the node has opened a newer session", "")
-	}
-	return keys, ok
-}
-
-func (h *Hub) takeOver(s *session) (old *session, keys []object.Key, ok bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s.ended() {
-		return nil, nil, false
-	}
-	old = h.sessions[s.name]
-	h.sessions[s.name] = s
-	if h.opening[s.name] == s {
-		delete(h.opening, s.name)
-	}
-	sessionsGauge.Set(float64(len(h.sessions)))
-	if h.draining {
-		s.drain()
-	}
-	return old, h.options.Index.Attach(s.name, s), true
-}
-
-// leave ends what expectHello and enter have begun.
-func (h *Hub) leave(s *session) {
-	h.options.Index.Detach(s.name, s)
-	if h.remove(s) {
-		h.options.Observer.OnNodeEvent(s.name)
-	}
-}
-
-func (h *Hub) remove(s *session) (wasSession bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.opening[s.name] == s {
-		delete(h.opening, s.name)
-	}
-	if h.sessions[s.name] != s {
-		return false
-	}
-	delete(h.sessions, s.name)
-	sessionsGauge.Set(float64(len(h.sessions)))
-	return true
-}
-
-// Drain refuses new connections, asks the nodes to go elsewhere, and returns when all
-// connections have ended or the drain timeout has made them end.
-func (h *Hub) Drain() {
-	for _, s := range h.startDraining() {
-		s.drain()
-	}
-	defer time.AfterFunc(h.options.DrainTimeout, h.close).Stop()
-	h.running.Wait()
-}
-
-func (h *Hub) startDraining() []*session {
-	h.mu.Lock()
-	h.draining = true
-	h.mu.Unlock()
-	return h.all()
 }
 
 func (h *Hub) all() []*session {

@@ -17,12 +17,15 @@ limitations under the License.
 package hub
 
 import (
+	"context"
+	"crypto/tls"
 	"testing"
 
 	"github.com/gorilla/websocket"
 	. "github.com/onsi/gomega"
 
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/pki"
 )
 
 // panicker is an observer that panics when it is told of one node.
@@ -80,4 +83,17 @@ func TestPanicEndsOneSession(t *testing.T) {
 			w.g.Expect(names(other.follow(r))).To(Equal([]string{"+b", "bookmark"}))
 		})
 	}
+}
+
+// A connection whose admission panics leaves nothing behind that a shutdown waits for.
+func TestPanicOfTheAdmission(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		_, _, err := w.openWith([]tls.Certificate{certificate(t, w.ca, "edge-1")})
+		w.g.Expect(err).To(HaveOccurred())
+		w.hub.running.Wait()
+		w.g.Expect(w.hub.connections).To(BeZero())
+		w.g.Expect(w.logs.of("Ends a request that has panicked", "the admission of edge-1")).To(HaveLen(1))
+	}, func(o *Options) {
+		o.Admit = func(_ context.Context, peer pki.Peer) error { panic("the admission of " + peer.Name) }
+	})
 }
