@@ -31,9 +31,6 @@ import (
 // which it has presented the chain, leaf first: all of it, or an error. It returns i if
 // there is nothing new.
 func (i *Identity) Announced(info *pb.HubInfo, chain []*x509.Certificate, now time.Time) (*Identity, error) {
-	if protocol.HubInfoDigest(info) == i.HubInfoDigest() {
-		return i, nil
-	}
 	next := *i
 	var err error
 	if next.announced, err = parseHubs(info.GetAddresses()); err != nil {
@@ -41,6 +38,9 @@ func (i *Identity) Announced(info *pb.HubInfo, chain []*x509.Certificate, now ti
 	}
 	if next.cas, err = parseAuthorities(info.GetAuthorities()); err != nil {
 		return nil, err
+	}
+	if next.HubInfoDigest() == i.HubInfoDigest() {
+		return i, nil
 	}
 	if err := vouch(next.cas, chain, now); err != nil {
 		return nil, err

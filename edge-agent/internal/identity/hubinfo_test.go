@@ -93,6 +93,9 @@ func TestHubInfoDigestIsThatOfWhatWasTaken(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(next.HubInfoDigest()).To(Equal(protocol.HubInfoDigest(info)))
 	g.Expect(next.HubInfoDigest()).NotTo(Equal(object.Digest{}))
+
+	g.Expect(next.Announced(infoOf(ca.Certificate(), "https://a:1/", "https://b"), serverChain(t, ca), time.Now())).
+		To(BeIdenticalTo(next), "the same, written otherwise, is not written to the disk with every connection")
 }
 
 // A CA takes over from another in steps, and the node can reach the hub after each.
