@@ -163,6 +163,7 @@ func TestHubAddresses(t *testing.T) {
 	}{
 		"none":           {},
 		"one":            {addresses: []string{"https://hub.example.com:8443"}},
+		"with a slash":   {addresses: []string{"https://hub.example.com:8443/"}},
 		"several":        {addresses: []string{"https://hub.example.com", "https://a.edge.example.com:8443", "https://10.0.0.1:1"}},
 		"not an address": {addresses: []string{"hub.example.com:8443"}, err: "must look like https://host:port"},
 		"another host":   {addresses: []string{"https://hub.example.org"}, err: "add it to --hub-public-names"},
@@ -180,6 +181,7 @@ func TestHubAddresses(t *testing.T) {
 				g.Expect(o.validate()).To(MatchError(ContainSubstring(test.err)))
 			} else {
 				g.Expect(o.validate()).To(Succeed())
+				g.Expect(o.hub.addresses).NotTo(ContainElement(HaveSuffix("/")), "nodes keep them without it")
 			}
 		})
 	}

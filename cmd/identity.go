@@ -76,12 +76,13 @@ func (i *identity) info() *pb.HubInfo {
 	return info
 }
 
-// validateAddresses refuses addresses that nodes could not use.
-func (o *hubOptions) validateAddresses() error {
+// completeAddresses refuses addresses that nodes could not use, and writes the others as
+// nodes keep them, whose digest of what they know would otherwise never be the hub's.
+func (o *hubOptions) completeAddresses() error {
 	if n := len(o.addresses); n > protocol.MaxHubAddresses {
 		return fmt.Errorf("--hub-addresses holds %d addresses, but agents take at most %d", n, protocol.MaxHubAddresses)
 	}
-	for _, address := range o.addresses {
+	for i, address := range o.addresses {
 		hub, err := joinapi.ParseHub(address)
 		if err != nil {
 			return fmt.Errorf("--hub-addresses: %w", err)
@@ -89,6 +90,7 @@ func (o *hubOptions) validateAddresses() error {
 		if !pki.Covers(o.publicNames, hub.Hostname()) {
 			return fmt.Errorf("--hub-addresses names %s, for which the hub has no certificate: add it to --hub-public-names", hub.Hostname())
 		}
+		o.addresses[i] = hub.String()
 	}
 	return nil
 }

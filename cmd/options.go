@@ -115,5 +115,5 @@ func (o *options) validate() error {
 	case o.hub.renewalGrace < 0:
 		return fmt.Errorf("--node-certificate-renewal-grace must not be negative, but is %s", o.hub.renewalGrace)
 	}
-	return o.hub.validateAddresses()
+	return o.hub.completeAddresses()
 }

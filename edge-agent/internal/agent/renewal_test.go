@@ -220,7 +220,7 @@ func TestTheRenewalStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- r.run(ctx) }()
-	g.Eventually(r.Status).Should(HaveField("Next", Not(BeZero())))
+	g.Eventually(r.Status, 20*time.Second).Should(HaveField("Next", Not(BeZero())))
 	cancel()
 	g.Expect(<-ended).To(Succeed())
 }
