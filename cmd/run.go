@@ -138,7 +138,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	}
 	nodes, err := hub.New(hub.Options{
 		Index: index, Observer: trigger, ClusterEpoch: epoch,
-		Admit:    admitTo(admission.Gate{Cached: mgr.GetClient(), Live: direct}, id.authority),
+		Admit:    admitTo(admission.NewGate(mgr.GetClient(), direct), id.authority),
 		Info:     id.info,
 		Log:      mgr.GetLogger().WithName("hub"),
 		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat,
@@ -195,7 +195,7 @@ func clusterEpoch(ctx context.Context, reader client.Reader) (string, error) {
 
 // admitTo is the gate as the hub wants it. The certificate was verified when the peer
 // connected, but its CA may be trusted no longer.
-func admitTo(gate admission.Gate, authority *pki.Authority) func(context.Context, pki.Peer) error {
+func admitTo(gate *admission.Gate, authority *pki.Authority) func(context.Context, pki.Peer) error {
 	return func(ctx context.Context, peer pki.Peer) error {
 		if authority.Verify(peer.Certificate, time.Now()) != nil {
 			return &hub.Refusal{Status: http.StatusForbidden, Message: "the CA of the certificate is not trusted any longer: join again"}

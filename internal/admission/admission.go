@@ -20,11 +20,13 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -47,32 +49,54 @@ const (
 	// cachePoll how often it is looked at.
 	cachePatience = 5 * time.Second
 	cachePoll     = 20 * time.Millisecond
+
+	// refusalMemory is how long a refusal of the API server is believed, so that a node
+	// which connects as fast as it can asks nothing of it. maxRefusals are remembered.
+	refusalMemory = time.Second
+	maxRefusals   = 10_000
 )
 
 // Gate admits nodes by their EdgeNodes. It may be used concurrently.
 type Gate struct {
-	// Cached may lag behind Live, which reads from the API server: nobody is refused
-	// before Live has been asked, and nobody is admitted before Cached agrees. So what
-	// takes the admission back later is a change that Cached has yet to see.
-	Cached, Live client.Reader
+	cached, live client.Reader
+	refusals     *cache.LRUExpireCache // of *Refused by pki.Node
+}
+
+// NewGate makes a Gate. cached may lag behind live, which reads from the API server:
+// nobody is refused before live has been asked, at most a second ago, and nobody is
+// admitted before cached agrees. So what takes the admission back later is a change that
+// cached has yet to see.
+func NewGate(cached, live client.Reader) *Gate {
+	return &Gate{cached: cached, live: live, refusals: cache.NewLRUExpireCache(maxRefusals)}
 }
 
 // Admit returns nil, a *Refused, or another error if it cannot be decided now. It may
 // take some seconds if the cache lags.
-func (g Gate) Admit(ctx context.Context, peer pki.Node) error {
-	if err := admitFrom(ctx, g.Cached, peer); err == nil {
+func (g *Gate) Admit(ctx context.Context, peer pki.Node) error {
+	if err := admitFrom(ctx, g.cached, peer); err == nil {
 		return nil
 	}
-	if err := admitFrom(ctx, g.Live, peer); err != nil {
+	if err := g.askLive(ctx, peer); err != nil {
 		return err
 	}
 	err := wait.PollUntilContextTimeout(ctx, cachePoll, cachePatience, true, func(ctx context.Context) (bool, error) {
-		return admitFrom(ctx, g.Cached, peer) == nil, nil
+		return admitFrom(ctx, g.cached, peer) == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait until the cache knows the EdgeNode %s as it is: %w", peer.Name, err)
 	}
 	return nil
+}
+
+func (g *Gate) askLive(ctx context.Context, peer pki.Node) error {
+	if refused, ok := g.refusals.Get(peer); ok {
+		return refused.(*Refused)
+	}
+	err := admitFrom(ctx, g.live, peer)
+	if refused := (*Refused)(nil); errors.As(err, &refused) {
+		g.refusals.Add(peer, refused, refusalMemory)
+	}
+	return err
 }
 
 func admitFrom(ctx context.Context, reader client.Reader, peer pki.Node) error {

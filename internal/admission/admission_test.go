@@ -186,7 +186,7 @@ func TestGate(t *testing.T) {
 					return []client.Object{node}
 				}
 				cached, live := newSource(t, test.cachedErr, objects(test.cached)...), newSource(t, test.liveErr, objects(test.live)...)
-				err := Gate{Cached: cached, Live: live}.Admit(t.Context(), peer("u2", 2))
+				err := NewGate(cached, live).Admit(t.Context(), peer("u2", 2))
 				refused := (*Refused)(nil)
 				g.Expect(errors.As(err, &refused)).To(Equal(test.refused != ""), "%v", err)
 				if text := test.refused + test.failed; text == "" {
@@ -223,7 +223,7 @@ func TestGateWaitsForTheCache(t *testing.T) {
 					g.Expect(cached.Create(t.Context(), stale)).To(Succeed())
 				}
 				admitted := make(chan error, 1)
-				go func() { admitted <- Gate{Cached: cached, Live: live}.Admit(t.Context(), peer("u2", 2)) }()
+				go func() { admitted <- NewGate(cached, live).Admit(t.Context(), peer("u2", 2)) }()
 				time.Sleep(time.Second)
 				g.Expect(admitted).NotTo(Receive())
 				if stale != nil {
@@ -235,4 +235,44 @@ func TestGateWaitsForTheCache(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A node that is refused and connects again and again does not make the manager ask the
+// API server each time; what is known of others, or seen by the cache, is not held up.
+func TestGateRemembersRefusals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		cached, live := newSource(t, nil, edgeNode(nil)), newSource(t, nil, edgeNode(nil))
+		gate := NewGate(cached, live)
+		for range 100 {
+			g.Expect(gate.Admit(t.Context(), peer("u2", 1))).To(MatchError(ContainSubstring("another machine has joined as edge-1")))
+		}
+		g.Expect(live.reads).To(Equal(1))
+		g.Expect(gate.Admit(t.Context(), peer("u2", 2))).To(Succeed())
+		g.Expect(gate.Admit(t.Context(), peer("u1", 2))).To(MatchError(ContainSubstring("deleted and made anew")))
+		g.Expect(live.reads).To(Equal(2))
+
+		time.Sleep(refusalMemory + time.Millisecond)
+		g.Expect(gate.Admit(t.Context(), peer("u2", 1))).NotTo(Succeed())
+		g.Expect(live.reads).To(Equal(3))
+
+		released := edgeNode(nil)
+		g.Expect(cached.Get(t.Context(), client.ObjectKeyFromObject(released), released)).To(Succeed())
+		released.Status.Joins = 1
+		g.Expect(cached.Update(t.Context(), released)).To(Succeed())
+		g.Expect(gate.Admit(t.Context(), peer("u2", 1))).To(Succeed(), "the cache knows better")
+	})
+}
+
+// An API server that fails has refused nobody.
+func TestGateForgetsFailures(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	live := newSource(t, errors.New("connection refused"))
+	gate := NewGate(newSource(t, nil), live)
+	for range 2 {
+		g.Expect(gate.Admit(t.Context(), peer("u2", 1))).To(MatchError(ContainSubstring("connection refused")))
+	}
+	g.Expect(live.reads).To(Equal(2))
 }

@@ -71,7 +71,7 @@ var _ = BeforeSuite(func() {
 
 // replica is a manager that does not lead, with sessions that are asked about.
 type replica struct {
-	gate Gate
+	gate *Gate
 
 	mu sync.Mutex
 	// asked counts for each node how often it was asked about.
@@ -90,7 +90,7 @@ func newReplica() *replica {
 	})
 	Expect(err).NotTo(HaveOccurred())
 	r := &replica{
-		gate:  Gate{Cached: mgr.GetClient(), Live: mgr.GetAPIReader()},
+		gate:  NewGate(mgr.GetClient(), mgr.GetAPIReader()),
 		asked: map[string]int{}, sessions: map[string]pki.Node{},
 	}
 	Expect(Watch(mgr, r.readmit)).To(Succeed())

@@ -85,7 +85,7 @@ func admitted(ctx context.Context, cert *x509.Certificate) error {
 	GinkgoHelper()
 	peer, err := pki.NodeOf(cert)
 	Expect(err).NotTo(HaveOccurred())
-	return admission.Gate{Cached: manager, Live: manager}.Admit(ctx, peer)
+	return admission.NewGate(manager, manager).Admit(ctx, peer)
 }
 
 var _ = Describe("A certificate", func() {
