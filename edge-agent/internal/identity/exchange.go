@@ -117,24 +117,15 @@ func newClient(config *tls.Config) *http.Client {
 // explainTransport says what to do about an exchange that got no answer.
 func explainTransport(hub *url.URL, err error) error {
 	var pin *pki.PinError
-	var hostname x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var unknown x509.UnknownAuthorityError
 	var notTLS tls.RecordHeaderError
 	var operation *net.OpError
+	explained := pki.ExplainServer(hub.Hostname(), err)
 	switch {
+	case explained != nil:
+		return explained
 	case errors.As(err, &pin):
 		return fmt.Errorf("%s is not the hub that --ca-hash names (take the hash from `manager token create`; "+
 			"if it is right, something on the way intercepts the connection): %w", hub.Host, pin)
-	case errors.As(err, &hostname):
-		return fmt.Errorf("the hub does not go by the name %q (use one of its names, or have this one added to the manager's): %w",
-			hub.Hostname(), hostname)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("the certificate of the hub is not valid by the clock of this machine, which says %s (is it right?): %w",
-			time.Now().Format(time.RFC3339), invalid)
-	case errors.As(err, &unknown):
-		return fmt.Errorf("the certificate of %s comes from no CA that this machine trusts "+
-			"(if the CA was replaced while the machine was away, it has to join again): %w", hub.Host, unknown)
 	case errors.As(err, &notTLS) || errors.Is(err, http.ErrSchemeMismatch):
 		return notAHub(hub, err)
 	case errors.As(err, &operation) && operation.Op == "dial":

@@ -26,12 +26,14 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/patient"
+	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
 
@@ -74,9 +76,12 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := handshake(ctx, target, config, (&net.Dialer{}).DialContext)
+	w, err := handshake(ctx, target.String(), config, (&net.Dialer{}).DialContext)
 	if refusal, ok := errors.AsType[*refusal](err); ok {
 		return nil, refusal
+	}
+	if explained := pki.ExplainServer(target.Hostname(), err); explained != nil {
+		err = explained
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", base, withoutSource(err))
@@ -155,13 +160,13 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 }
 
 // syncURL makes the address of the sync endpoint from the hub's https URL.
-func syncURL(base string) (string, error) {
+func syncURL(base string) (*url.URL, error) {
 	target, err := joinapi.ParseHub(base)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	target.Scheme = "wss"
-	return target.JoinPath(protocol.SyncPath).String(), nil
+	return target.JoinPath(protocol.SyncPath), nil
 }
 
 // read returns the payload of the next frame. It is valid until the next call.

@@ -19,6 +19,8 @@ package link
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -203,4 +205,11 @@ func TestAHubThatDoesNotSpeakTheProtocolIsLeft(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = dial(t.Context(), h.server.URL, config)
 	g.Expect(err).To(MatchError(ContainSubstring("does not speak " + protocol.Subprotocol)))
+}
+
+func TestAHubThatCannotBeVerifiedIsExplained(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	_, err := dial(t.Context(), h.server.URL, &tls.Config{RootCAs: x509.NewCertPool()})
+	NewWithT(t).Expect(err).To(MatchError(And(HavePrefix("connect to "+h.server.URL), ContainSubstring("it has to join again"))))
 }
