@@ -117,17 +117,26 @@ func openTarget(path string, force bool) (*replacement, error) {
 	if err := prepareDir(dir); err != nil {
 		return nil, err
 	}
-	switch _, err := os.Lstat(path); {
-	case err == nil && !force:
-		return nil, fmt.Errorf("this machine has joined already (%s exists): to replace its identity, use --force", path)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("look for an identity: %w", err)
-	}
 	file, err := newReplacement(path)
 	if err != nil {
 		return nil, fmt.Errorf("the state directory %s cannot be written: %w", dir, err)
 	}
+	if err := checkVacant(path, force); err != nil {
+		file.discard()
+		return nil, err
+	}
 	return file, nil
+}
+
+// checkVacant tells whether a join may write an identity. No other join is under way.
+func checkVacant(path string, force bool) error {
+	switch _, err := os.Lstat(path); {
+	case err == nil && !force:
+		return fmt.Errorf("this machine has joined already (%s exists): to replace its identity, use --force", path)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("look for an identity: %w", err)
+	}
+	return nil
 }
 
 // newKey makes a private key, and the PEM request for its certificate.
