@@ -61,7 +61,8 @@ func newClientWithCA(t *testing.T, namespaces ...string) client.Client {
 	t.Helper()
 	c := newFakeClient()
 	for _, namespace := range namespaces {
-		_, err := castore.Ensure(t.Context(), c, namespace, time.Now())
+		store := &castore.Store{Client: c, Namespace: namespace, Now: time.Now}
+		_, err := store.Load(t.Context())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	}
 	return c

@@ -199,7 +199,7 @@ func (b *bench) simulateAgent(ctx context.Context, name string, onMessage func(t
 	if err := b.client.Create(ctx, node); err != nil {
 		return nil, err
 	}
-	ca, err := castore.Ensure(ctx, b.client, fleet.Namespace, time.Now())
+	ca, err := castore.Load(ctx, b.client, fleet.Namespace, time.Now())
 	if err != nil {
 		return nil, err
 	}

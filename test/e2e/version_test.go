@@ -87,7 +87,7 @@ func (f *fixture) nodeWithoutAgent(ctx SpecContext) *node {
 // dial opens a session as a node that holds something, up to the question what.
 func dial(ctx SpecContext, n *node) *websocket.Conn {
 	GinkgoHelper()
-	ca, err := castore.Ensure(ctx, admin, fleet.Namespace, time.Now())
+	ca, err := castore.Load(ctx, admin, fleet.Namespace, time.Now())
 	Expect(err).NotTo(HaveOccurred())
 	edgeNode, err := n.get(ctx)
 	Expect(err).NotTo(HaveOccurred())

@@ -140,14 +140,18 @@ func grantManagerRole(ctx context.Context, user string) {
 	}
 }
 
+func loadCA(ctx context.Context) (castore.Loaded, error) {
+	return (&castore.Store{Client: manager, Namespace: namespace, Now: time.Now}).Load(ctx)
+}
+
 func newHandler(ctx context.Context) http.Handler { return enroll.NewJoinHandler(newConfig(ctx)) }
 
 // newConfig is that of one more replica.
 func newConfig(ctx context.Context) enroll.Config {
-	ca, err := castore.Ensure(ctx, manager, namespace, time.Now())
+	loaded, err := loadCA(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	return enroll.Config{
-		CA: pki.NewAuthority(ca), NodeLifetime: time.Hour, RenewalGrace: time.Hour, Client: manager, Namespace: namespace,
+		CA: pki.NewAuthority(loaded.CA), NodeLifetime: time.Hour, RenewalGrace: time.Hour, Client: manager, Namespace: namespace,
 		Recorder: recorder, Log: GinkgoLogr, Now: time.Now,
 	}
 }
@@ -199,12 +203,12 @@ var _ = Describe("A real API server", func() {
 		for range replicas {
 			go func() {
 				defer GinkgoRecover()
-				ca, err := castore.Ensure(ctx, manager, namespace, time.Now())
+				loaded, err := loadCA(ctx)
 				if err != nil {
 					hashes <- err.Error()
 					return
 				}
-				hashes <- ca.Hash()
+				hashes <- loaded.CA.Hash()
 			}()
 		}
 		first := <-hashes

@@ -61,9 +61,10 @@ func NewHub(t testing.TB) *Hub {
 	must(t, scheme.AddToScheme(s))
 	must(t, syncv1alpha1.AddToScheme(s))
 	h := &Hub{t: t, client: newClient(s)}
-	var err error
-	h.CA, err = castore.Ensure(t.Context(), h.client, namespace, time.Now())
+	store := &castore.Store{Client: h.client, Namespace: namespace, Now: time.Now}
+	loaded, err := store.Load(t.Context())
 	must(t, err)
+	h.CA = loaded.CA
 	authority := pki.NewAuthority(h.CA)
 	certificate, err := pki.NewServingCertificate(authority, []string{"127.0.0.1"}, pki.ServerLifetime, time.Now)
 	must(t, err)

@@ -46,6 +46,7 @@ type Status struct {
 	// empty if it does not.
 	CertManager string
 
+	secret     *corev1.Secret // SecretName; nil if there is none
 	stored     *corev1.Secret // the state
 	generation int64
 }
@@ -67,6 +68,7 @@ func Read(ctx context.Context, c client.Reader, namespace string, now time.Time)
 	case supplied == nil:
 		status.Problem = fmt.Errorf("the CA Secret %s/%s is missing: the manager restores it", namespace, SecretName)
 	default:
+		status.secret = supplied
 		status.CertManager = supplied.Annotations[certificateName]
 		status.Supplied, status.Problem = parseSupplied(supplied, now)
 	}
@@ -95,16 +97,6 @@ func Load(ctx context.Context, c client.Reader, namespace string, now time.Time)
 	return status.CA, nil
 }
 
-// Ensure is the CA in use, which it makes if there is none, as Store.Load does.
-func Ensure(ctx context.Context, c client.Client, namespace string, now time.Time) (*pki.CA, error) {
-	store := Store{Client: c, Namespace: namespace, Now: func() time.Time { return now }}
-	loaded, err := store.Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return loaded.CA, nil
-}
-
 // Replace puts another CA into the Secret SecretName, to which the managers then change
 // by themselves. With acceptStranding they do so even if nodes are stranded; without it,
 // that is an error. It needs the right to get and update Secrets.
@@ -117,10 +109,7 @@ func Replace(ctx context.Context, c client.Client, namespace string, ca *pki.CA,
 		if _, err := status.Succeed(ca, nil, now); err != nil && !acceptStranding {
 			return err
 		}
-		secret, err := get(ctx, c, namespace, SecretName)
-		if err != nil {
-			return err
-		}
+		secret := status.secret
 		if secret == nil {
 			return status.Problem
 		}
@@ -130,7 +119,10 @@ func Replace(ctx context.Context, c client.Client, namespace string, ca *pki.CA,
 		if acceptStranding {
 			metav1.SetMetaDataAnnotation(&secret.ObjectMeta, AcceptStranding, ca.Hash())
 		}
-		return c.Update(ctx, secret)
+		if err := c.Update(ctx, secret); err != nil {
+			return fmt.Errorf("update the CA Secret %s/%s: %w", namespace, SecretName, err)
+		}
+		return nil
 	})
 }
 
