@@ -112,6 +112,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--hub-max-nodes must be positive, not %d", o.hub.maxNodes)
 	case o.hub.maxPending < 1:
 		return fmt.Errorf("--hub-max-pending-connections must be positive, not %d", o.hub.maxPending)
+	case o.hub.nodeLifetime <= 0:
+		return fmt.Errorf("--node-certificate-lifetime must be positive, not %s", o.hub.nodeLifetime)
 	case o.hub.renewalGrace < 0:
 		return fmt.Errorf("--node-certificate-renewal-grace must not be negative, but is %s", o.hub.renewalGrace)
 	}

@@ -136,12 +136,10 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	if err != nil {
 		return err
 	}
+	gate := admission.NewGate(mgr.GetClient(), direct)
 	nodes, err := hub.New(hub.Options{
-		Index: index, Observer: trigger, ClusterEpoch: epoch,
-		Admit:    admitTo(admission.NewGate(mgr.GetClient(), direct), id.authority),
-		Info:     id.info,
-		Log:      mgr.GetLogger().WithName("hub"),
-		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat,
+		Index: index, Observer: trigger, ClusterEpoch: epoch, Admit: admitTo(gate, id.authority), Info: id.info,
+		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat, Log: mgr.GetLogger().WithName("hub"),
 	})
 	if err != nil {
 		return err

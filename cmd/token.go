@@ -153,8 +153,7 @@ func (t *tokenCommand) createToken(cmd *cobra.Command, template enroll.Token, hu
 	}
 	ca, err := castore.Load(cmd.Context(), tokens.Client, t.namespace, time.Now())
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("the manager makes its CA when it first starts, but there is none in namespace %s: "+
-			"start the manager, or name its namespace with --namespace: %w", t.namespace, err)
+		return nil, noCA(t.namespace, err)
 	}
 	if err != nil {
 		return nil, err
