@@ -33,6 +33,7 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
 	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/source"
 )
 
 const (
@@ -65,13 +66,13 @@ func NewJoinHandler(config Config) *JoinHandler {
 // ServeHTTP answers a join.
 func (h *JoinHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve(w, r, func() (*joinapi.Response, string, error) {
-		source := sourceOf(r.RemoteAddr)
-		if h.failures.exhausted(source, h.Now()) {
+		from := source.Of(r.RemoteAddr)
+		if h.failures.exhausted(from, h.Now()) {
 			return nil, "", refuseForNow(rateLimited, http.StatusTooManyRequests, failureInterval, tooManyFailures)
 		}
 		response, err := h.handle(w, r)
 		if err != nil && refusalOf(err).blamesCaller() {
-			h.failures.take(source, h.Now())
+			h.failures.take(from, h.Now())
 		}
 		return response, joined, err
 	})

@@ -17,7 +17,6 @@ limitations under the License.
 package enroll
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -60,20 +59,4 @@ func (l *limiter) take(key any, now time.Time) bool {
 		l.keys.Add(key, known)
 	}
 	return known.(*rate.Limiter).AllowN(now, 1)
-}
-
-// sourceOf is what failures are counted by: an IPv4 address, or the /64 that one IPv6
-// host usually has to itself. What cannot be parsed counts as one source.
-func sourceOf(remoteAddr string) netip.Prefix {
-	addrPort, err := netip.ParseAddrPort(remoteAddr)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := addrPort.Addr().Unmap()
-	bits := 32
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, _ := addr.WithZone("").Prefix(bits) // fails for no address with these bits
-	return prefix
 }

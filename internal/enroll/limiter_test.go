@@ -21,13 +21,15 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/internal/source"
 )
 
 func TestLimiter(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	limiter := newLimiter(failureInterval, failureBurst)
-	bad, good := sourceOf("192.0.2.1:1"), sourceOf("192.0.2.2:1")
+	bad, good := source.Of("192.0.2.1:1"), source.Of("192.0.2.2:1")
 
 	for range failureBurst {
 		g.Expect(limiter.exhausted(bad, now)).To(BeFalse())
@@ -51,19 +53,4 @@ func TestLimiterIsBounded(t *testing.T) {
 		limiter.take(netip.PrefixFrom(addr, 32), now)
 	}
 	g.Expect(limiter.keys.Len()).To(Equal(maxLimited))
-}
-
-func TestSourceOf(t *testing.T) {
-	t.Parallel()
-	g := NewWithT(t)
-	for remote, want := range map[string]string{
-		"192.0.2.1:80":              "192.0.2.1/32",
-		"[::ffff:192.0.2.1]:80":     "192.0.2.1/32",
-		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",
-		"[fe80::1%eth0]:80":         "fe80::/64",
-		"@":                         "invalid Prefix",
-		"":                          "invalid Prefix",
-	} {
-		g.Expect(sourceOf(remote).String()).To(Equal(want), remote)
-	}
 }

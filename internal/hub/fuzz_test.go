@@ -224,3 +224,8 @@ func FuzzConnection(f *testing.F) {
 		}
 	})
 }
+
+type stringAddress string
+
+func (stringAddress) Network() string  { return "test" }
+func (a stringAddress) String() string { return string(a) }

@@ -29,6 +29,7 @@ import (
 	"sync/atomic"
 
 	"github.com/edgesync/edgesync/internal/patient"
+	"github.com/edgesync/edgesync/internal/source"
 )
 
 // maxUnaskedBytes bounds what has to be kept of a TLS handshake and a request's header: TLS
@@ -55,7 +56,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: accepted.(*patient.Conn), source: sourceOf(accepted.RemoteAddr()), listener: l}
+	c := &conn{Conn: accepted.(*patient.Conn), source: source.Of(accepted.RemoteAddr().String()), listener: l}
 	if victim := l.add(c); victim != nil {
 		victim.accounted.Store(true)
 		refused(causePending)

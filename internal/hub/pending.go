@@ -17,7 +17,6 @@ limitations under the License.
 package hub
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 )
@@ -75,20 +74,4 @@ func (p *pending) remove(c *conn) bool {
 		p.queues[c.source] = slices.Delete(queue, at, at+1)
 	}
 	return true
-}
-
-// sourceOf is what one party can be taken to have: an IPv4 address, or an IPv6 /64. All
-// that has no IP address is one source.
-func sourceOf(address net.Addr) netip.Prefix {
-	parsed, err := netip.ParseAddrPort(address.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip := parsed.Addr().Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	source, _ := ip.Prefix(bits) // an error would be about the bits
-	return source
 }

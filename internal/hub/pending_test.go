@@ -18,7 +18,6 @@ package hub
 
 import (
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -105,23 +104,3 @@ func TestNobodyPaysForAnother(t *testing.T) {
 	g.Expect(p.count).To(BeZero())
 	g.Expect(p.queues).To(BeEmpty())
 }
-
-func TestSources(t *testing.T) {
-	for address, source := range map[string]string{
-		"192.0.2.1:1":                "192.0.2.1/32",
-		"[::ffff:192.0.2.1]:1":       "192.0.2.1/32",
-		"[2001:db8:1:2:3:4:5:6]:1":   "2001:db8:1:2::/64",
-		"[2001:db8:1:2:ffff::]:9999": "2001:db8:1:2::/64",
-		"[fe80::1%eth0]:1":           "fe80::/64",
-		"pipe":                       "invalid Prefix",
-	} {
-		NewWithT(t).Expect(sourceOf(stringAddress(address)).String()).To(Equal(source), address)
-	}
-}
-
-type stringAddress string
-
-func (stringAddress) Network() string  { return "test" }
-func (a stringAddress) String() string { return string(a) }
-
-var _ net.Addr = stringAddress("")
