@@ -190,6 +190,6 @@ func (n *Node) Applied(now time.Time, result Result) bool {
 		e.held.since = now
 	}
 	e.held.State, e.held.Message = result.State, result.Message
-	n.messages.keep(&e.held.Message)
+	n.texts.keep(&e.held.Message)
 	return true
 }

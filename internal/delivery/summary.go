@@ -81,7 +81,7 @@ func (n *Node) fail(now time.Time, e *entry, reason Reason, message string) {
 		since = e.failure.Since
 	}
 	e.failure = &Failure{Key: e.key, Ref: e.ref(), Reason: reason, Message: message, Since: since}
-	n.messages.keep(&e.failure.Message)
+	n.texts.keep(&e.failure.Message)
 }
 
 func (e *entry) ref() string {

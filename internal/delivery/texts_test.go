@@ -24,48 +24,48 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func TestMessagesKeepsTheLastInFull(t *testing.T) {
+func TestTextsKeepsTheLastInFull(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	var kept messages
+	var kept texts
 	long := strings.Repeat("ä", 200)
-	texts := make([]string, fullMessages+3)
-	for i := range texts {
-		texts[i] = fmt.Sprint(i, long)
-		kept.keep(&texts[i])
-		kept.keep(&texts[i]) // the same once more
+	came := make([]string, fullTexts+3)
+	for i := range came {
+		came[i] = fmt.Sprint(i, long)
+		kept.keep(&came[i])
+		kept.keep(&came[i]) // the same once more
 	}
-	for i, text := range texts {
+	for i, text := range came {
 		if i < 3 {
 			g.Expect(text).To(HavePrefix(fmt.Sprint(i, "ä")))
 			g.Expect(text).To(HaveSuffix("ä…"))
-			g.Expect(len(text)).To(BeNumerically("<=", shortMessage+len("…")))
+			g.Expect(len(text)).To(BeNumerically("<=", shortText+len("…")))
 		} else {
 			g.Expect(text).To(Equal(fmt.Sprint(i, long)))
 		}
 	}
 }
 
-func TestMessagesLeavesShortOnesAlone(t *testing.T) {
+func TestTextsLeavesShortOnesAlone(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	var kept messages
-	short := strings.Repeat("x", shortMessage)
-	for range 2 * fullMessages {
+	var kept texts
+	short := strings.Repeat("x", shortText)
+	for range 2 * fullTexts {
 		kept.keep(&short)
 	}
 	g.Expect(kept.ring).To(BeEmpty())
-	g.Expect(short).To(HaveLen(shortMessage))
+	g.Expect(short).To(HaveLen(shortText))
 }
 
-// A message that is replaced while others come is shortened no sooner than they are.
-func TestMessagesReplaced(t *testing.T) {
+// A text that is replaced while others come is shortened no sooner than they are.
+func TestTextsReplaced(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	var kept messages
+	var kept texts
 	flapping, other := "", strings.Repeat("o", 100)
 	kept.keep(&other)
-	for i := range 3 * fullMessages {
+	for i := range 3 * fullTexts {
 		flapping = fmt.Sprintf("%d %s", i, strings.Repeat("f", 100))
 		kept.keep(&flapping)
 	}
