@@ -25,10 +25,18 @@ import (
 	"github.com/edgesync/edgesync/internal/object"
 )
 
+// maxFormatBytes bounds the name of a format. What a damaged page names may reach far
+// beyond the page: it is not read, and not shown.
+const maxFormatBytes = 32
+
 // check reads the whole store: every entry can be decoded, and has just the payload
 // that its digest says.
 func (s *Store) check(tx *bolt.Tx) error {
-	if format := tx.Bucket(metaBucket).Get(formatKey); string(format) != storeFormat {
+	format := tx.Bucket(metaBucket).Get(formatKey)
+	if len(format) > maxFormatBytes {
+		return s.corrupt("its format is not the name of one")
+	}
+	if string(format) != storeFormat {
 		return fmt.Errorf("store %s has format %q and this agent knows only %q: use the agent that made it, "+
 			"or move it away and the hub will send every object anew", s.path, format, storeFormat)
 	}
