@@ -35,15 +35,12 @@ import (
 
 // caCommand holds what the subcommands of ca share.
 type caCommand struct {
-	kubeconfig string
-	namespace  string
-	// connect makes the client; a test replaces it.
-	connect func(kubeconfig string) (client.Client, error)
+	clusterAccess
 }
 
 // newCACommand manages the CA with the rights of the caller's kubeconfig.
 func newCACommand() *cobra.Command {
-	return (&caCommand{connect: connect}).command()
+	return (&caCommand{clusterAccess{connect: connect}}).command()
 }
 
 func (c *caCommand) command() *cobra.Command {
@@ -53,8 +50,7 @@ func (c *caCommand) command() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&c.kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: as kubectl finds it)")
-	cmd.PersistentFlags().StringVarP(&c.namespace, "namespace", "n", envOr("POD_NAMESPACE", installNamespace), "namespace of the manager ($POD_NAMESPACE)")
+	c.bind(cmd.PersistentFlags())
 	cmd.AddCommand(c.show(), c.rotate(), c.untrust())
 	return cmd
 }

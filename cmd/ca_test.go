@@ -17,7 +17,6 @@ limitations under the License.
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"testing"
 	"time"
@@ -33,14 +32,7 @@ import (
 // runCA runs `manager ca` with the arguments against c.
 func runCA(t *testing.T, c client.Client, args ...string) (string, error) {
 	t.Helper()
-	cmd := (&caCommand{connect: func(string) (client.Client, error) { return c, nil }}).command()
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(args)
-	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), err
+	return runCommand(t, (&caCommand{accessTo(c)}).command(), args...)
 }
 
 // follow does what a manager does when it polls.

@@ -25,8 +25,6 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/edgesync/edgesync/internal/enroll"
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
@@ -43,15 +41,12 @@ const (
 
 // tokenCommand holds what the subcommands of token share.
 type tokenCommand struct {
-	kubeconfig string
-	namespace  string
-	// connect makes the client; a test replaces it.
-	connect func(kubeconfig string) (client.Client, error)
+	clusterAccess
 }
 
 // newTokenCommand manages join tokens with the rights of the caller's kubeconfig.
 func newTokenCommand() *cobra.Command {
-	return (&tokenCommand{connect: connect}).command()
+	return (&tokenCommand{clusterAccess{connect: connect}}).command()
 }
 
 func (t *tokenCommand) command() *cobra.Command {
@@ -61,24 +56,9 @@ func (t *tokenCommand) command() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&t.kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: as kubectl finds it)")
-	cmd.PersistentFlags().StringVarP(&t.namespace, "namespace", "n", envOr("POD_NAMESPACE", installNamespace), "namespace of the manager ($POD_NAMESPACE)")
+	t.bind(cmd.PersistentFlags())
 	cmd.AddCommand(t.create(), t.list(), t.revoke())
 	return cmd
-}
-
-// connect returns a client that reads from the API server.
-func connect(kubeconfig string) (client.Client, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, errors.New("there is no kubeconfig: set KUBECONFIG, or use --kubeconfig")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load the kubeconfig: %w", err)
-	}
-	return client.New(config, client.Options{})
 }
 
 func (t *tokenCommand) tokens() (enroll.Tokens, error) {

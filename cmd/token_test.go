@@ -17,7 +17,6 @@ limitations under the License.
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,14 +38,7 @@ import (
 // runToken runs `manager token` with the arguments against c.
 func runToken(t *testing.T, c client.Client, args ...string) (string, error) {
 	t.Helper()
-	cmd := (&tokenCommand{connect: func(string) (client.Client, error) { return c, nil }}).command()
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(args)
-	cmd.SilenceUsage, cmd.SilenceErrors = true, true
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), err
+	return runCommand(t, (&tokenCommand{accessTo(c)}).command(), args...)
 }
 
 // newFakeClient makes a client of an API server without anything.
@@ -294,7 +286,7 @@ func TestTokenWithoutACluster(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	lost := errors.New("no cluster")
-	cmd := (&tokenCommand{connect: func(string) (client.Client, error) { return nil, lost }}).command()
+	cmd := (&tokenCommand{clusterAccess{connect: func(string) (client.Client, error) { return nil, lost }}}).command()
 	cmd.SetArgs([]string{"list"})
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	g.Expect(cmd.ExecuteContext(t.Context())).To(MatchError(lost))
