@@ -28,7 +28,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/edgesync/edgesync/internal/enroll/joinapi"
@@ -140,14 +139,10 @@ func explainStatus(hub *url.URL, response *http.Response, text []byte) error {
 	if json.Unmarshal(text, &problem) != nil || problem.Error == "" {
 		return notAHub(hub, fmt.Errorf("HTTP status %s", response.Status))
 	}
-	seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
-	if err != nil {
-		seconds = 0
-	}
 	return &HubError{
 		Status:     response.StatusCode,
 		Message:    protocol.Truncate(protocol.Printable(problem.Error)),
-		RetryAfter: time.Duration(seconds) * time.Second,
+		RetryAfter: protocol.RetryAfter(response),
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -125,14 +124,10 @@ func refusalFrom(response *http.Response, body []byte) *refusal {
 	if message == "" {
 		message = http.StatusText(response.StatusCode)
 	}
-	seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
-	if err != nil {
-		seconds = 0
-	}
 	return &refusal{
 		status:     response.StatusCode,
 		message:    message,
-		retryAfter: time.Duration(seconds) * time.Second,
+		retryAfter: protocol.RetryAfter(response),
 	}
 }
 
