@@ -29,6 +29,7 @@ import (
 
 	"github.com/edgesync/edgesync/internal/testing/controlplane"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
+	"github.com/edgesync/edgesync/internal/testing/promtext"
 )
 
 // Every benchmark runs and reports its figures; what they are is not for a test to say.
@@ -101,13 +102,13 @@ process_start_time_seconds 1.7e+09
 
 func TestWritesInMetrics(t *testing.T) {
 	g := NewWithT(t)
-	metrics, err := parseSeries(strings.NewReader(metricsText))
+	metrics, err := promtext.Parse(strings.NewReader(metricsText))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(metrics).To(HaveLen(7))
 	g.Expect(metrics).To(HaveKeyWithValue("process_start_time_seconds", 1.7e9))
 	g.Expect(writesIn(metrics)).To(Equal(map[string]float64{"PUT configmaps": 4, "PATCH edgenodes/status": 2}))
 
-	_, err = parseSeries(strings.NewReader("up yes\n"))
+	_, err = promtext.Parse(strings.NewReader("up yes\n"))
 	g.Expect(err).To(MatchError(ContainSubstring("up yes")))
 }
 

@@ -31,6 +31,7 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
 	"github.com/edgesync/edgesync/internal/testing/linkproxy"
+	"github.com/edgesync/edgesync/internal/testing/promtext"
 )
 
 // agentBinary reports the size of the agent's program.
@@ -183,7 +184,7 @@ func (b *bench) quietWrites(ctx context.Context) (map[string]float64, error) {
 }
 
 // writesIn sums up apiserver_request_total.
-func writesIn(metrics series) map[string]float64 {
+func writesIn(metrics promtext.Series) map[string]float64 {
 	writes := map[string]float64{}
 	for name, value := range metrics {
 		verb, resource := label(name, "verb"), label(name, "resource")

@@ -25,6 +25,8 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/internal/testing/promtext"
 )
 
 // What judges the attacks has to be able to say no.
@@ -97,15 +99,15 @@ func TestLostClose(t *testing.T) {
 
 func TestUnmoved(t *testing.T) {
 	g := NewWithT(t)
-	before := series{`refused{cause="401"}`: 1, "other": 1}
-	after := series{`refused{cause="401"}`: 2, "other": 1, `refused{cause="new"}`: 1}
+	before := promtext.Series{`refused{cause="401"}`: 1, "other": 1}
+	after := promtext.Series{`refused{cause="401"}`: 2, "other": 1, `refused{cause="new"}`: 1}
 	g.Expect(unmoved(before, after, []string{`refused{cause="401"}`, `refused{cause="new"}`})).To(BeEmpty())
 	g.Expect(unmoved(before, after, []string{"other", "missing"})).To(Equal([]string{"other", "missing"}))
 }
 
 func TestWrites(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(writesOf(series{
+	g.Expect(writesOf(promtext.Series{
 		`rest_client_requests_total{code="200",host="x",method="GET"}`:   5,
 		`rest_client_requests_total{code="200",host="x",method="PATCH"}`: 2,
 		`rest_client_requests_total{code="409",host="x",method="POST"}`:  1,

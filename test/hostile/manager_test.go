@@ -17,13 +17,14 @@ limitations under the License.
 package hostile
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/edgesync/edgesync/internal/testing/promtext"
 )
 
 // manager is the process under attack, seen from outside.
@@ -63,36 +64,10 @@ func (m manager) files() (int, error) {
 	return len(entries), err
 }
 
-// series are the values of time series by their name with labels, as Prometheus writes it.
-type series map[string]float64
-
 // uncompressed spares the manager the work of compressing what does not travel far, and
 // leaves no connection behind.
 var uncompressed = &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
 
-func (m manager) scrape(ctx context.Context) (series, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.metrics, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := uncompressed.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	all := series{}
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		line := lines.Text()
-		end := strings.LastIndexByte(line, ' ')
-		if strings.HasPrefix(line, "#") || end < 0 {
-			continue
-		}
-		value, err := strconv.ParseFloat(line[end+1:], 64)
-		if err != nil {
-			return nil, fmt.Errorf("the metric %q: %w", line, err)
-		}
-		all[line[:end]] = value
-	}
-	return all, lines.Err()
+func (m manager) scrape(ctx context.Context) (promtext.Series, error) {
+	return promtext.Scrape(ctx, uncompressed, m.metrics)
 }

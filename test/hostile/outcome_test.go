@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/edgesync/edgesync/internal/testing/promtext"
 )
 
 // outcomes counts what an attacker has got. It may be used concurrently.
@@ -86,7 +88,7 @@ func withoutClose(outcome string) string {
 }
 
 // unmoved are those of the counters that have not gone up.
-func unmoved(before, after series, counters []string) []string {
+func unmoved(before, after promtext.Series, counters []string) []string {
 	var same []string
 	for _, name := range counters {
 		if after[name] <= before[name] {

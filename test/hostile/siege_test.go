@@ -28,6 +28,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/edgesync/edgesync/internal/testing/promtext"
 )
 
 // attack is one way to hurt the manager, and what has to come of it.
@@ -144,7 +146,7 @@ func (w *world) expectArrival(g *WithT, n int) {
 }
 
 // expectCounted waits until the counters have gone up: some do after the answer.
-func (w *world) expectCounted(g *WithT, before series, counters []string) {
+func (w *world) expectCounted(g *WithT, before promtext.Series, counters []string) {
 	g.Eventually(func() ([]string, error) {
 		after, err := w.manager.scrape(context.Background())
 		return unmoved(before, after, counters), err
@@ -166,7 +168,7 @@ func (w *world) expectRecovery(g *WithT) {
 }
 
 // writesOf counts the requests of the manager that change something in the API server.
-func writesOf(metrics series) (total int) {
+func writesOf(metrics promtext.Series) (total int) {
 	for name, value := range metrics {
 		if strings.HasPrefix(name, "rest_client_requests_total{") && !strings.Contains(name, `method="GET"`) {
 			total += int(value)
