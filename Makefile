@@ -43,7 +43,7 @@ help: ## List the targets.
 .PHONY: manifests
 manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role.
 	@echo "manifests: config/crd/bases, config/rbac/role.yaml"
-	@$(TOOLS)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	@$(TOOLS)/controller-gen crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
 	@$(TOOLS)/controller-gen rbac:roleName=manager-role paths=./... output:rbac:dir=config/rbac
 
 .PHONY: generate

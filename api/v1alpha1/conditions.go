@@ -57,6 +57,11 @@ const (
 	// that it holds, since a sync that selects it names a kind that cannot be listed (yet).
 	// That sync is Stalled, and says why.
 	ReasonKindNotListed = "KindNotListed"
+	// ReasonRollingOut: connected nodes wait for their turn in the rollout.
+	ReasonRollingOut = "RollingOut"
+	// ReasonRolloutPaused: too many nodes failed, so those whose turn has not come keep what
+	// they hold; the message says how to go on.
+	ReasonRolloutPaused = "RolloutPaused"
 	// ReasonDeletesHeldBack: one change would remove most of what a node holds; the
 	// deletions wait for the annotation AnnotationApproveDeletes.
 	ReasonDeletesHeldBack = "DeletesHeldBack"
@@ -129,6 +134,11 @@ const (
 	// that the sync selects; on an EdgeNode the value is the code that its Synced
 	// condition shows, and approves just those deletions.
 	AnnotationApproveDeletes = "sync.edgesync.io/approve-deletes"
+
+	// AnnotationResumeRollout on an ObjectSync or ClusterObjectSync has a rollout go on in
+	// spite of its failures. Its value is the revision, as status.rollout.revision shows it, so
+	// that it does not hold for the next change.
+	AnnotationResumeRollout = "sync.edgesync.io/resume-rollout"
 
 	// AnnotationFormerUID names the uid that an EdgeNode had before it was restored into
 	// another cluster: certificates that were issued for that uid are good for it too.

@@ -31,6 +31,13 @@ type EdgeNodeSpec struct {
 	// +optional
 	Revoked bool `json:"revoked,omitempty"`
 
+	// bytesPerSecond bounds what the hub sends to the node, on average over some seconds, so
+	// that its link stays usable for others. Without it the manager's flag
+	// --node-bytes-per-second applies.
+	// +kubebuilder:validation:Minimum=1024
+	// +optional
+	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
+
 	// workloads says that a kubelet runs on the node, under the same name. It is reserved.
 	// +optional
 	Workloads bool `json:"workloads,omitempty"`

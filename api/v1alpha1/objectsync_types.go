@@ -41,7 +41,6 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="has(self.objectRef) != has(self.objectSelector)",message="exactly one of objectRef and objectSelector must be set"
 // +kubebuilder:validation:XValidation:rule="has(self.nodeName) != has(self.nodeSelector)",message="exactly one of nodeName and nodeSelector must be set"
-// +kubebuilder:validation:XValidation:rule="!has(self.rollout)",message="rollout is not supported yet: leave it out, and every matching node gets each change at once"
 // +kubebuilder:validation:XValidation:rule="has(self.objectRef) == has(oldSelf.objectRef)",message="objectRef and objectSelector cannot be exchanged for one another: delete the sync and create another"
 type SyncSpec struct {
 	// objectRef names one object. It may not exist yet: it is delivered once it does.
@@ -71,7 +70,7 @@ type SyncSpec struct {
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// rollout limits how many nodes change at once. It is reserved: setting it is refused.
+	// rollout limits how many nodes change at once when the objects change. Without it all do.
 	// +optional
 	Rollout *Rollout `json:"rollout,omitempty"`
 
@@ -124,16 +123,52 @@ type ObjectSelector struct {
 	metav1.LabelSelector `json:",inline"`
 }
 
-// Rollout limits how many nodes change at once.
+// Rollout says how a change of the objects goes from node to node: in an order, a bounded
+// number of nodes at once, and no further once too many have failed. Nodes whose turn has
+// not come keep what they hold. Nodes that are away neither hold a rollout up nor count as
+// failures: their turn passes, and they are brought up to date when they return.
+//
+// Rolling back is to change the objects back, which is a rollout like any other.
 type Rollout struct {
-	// maxInProgress is the number or percentage of nodes that may be changing at once.
+	// maxInProgress is the number of nodes, or the percentage of the connected nodes
+	// (rounded up), that may be changing at once: those whose turn has come and that have
+	// not applied the objects yet, nor failed to. The default is all of them.
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 1 : self.matches('^([1-9]|[1-9][0-9]|100)%$')",message="maxInProgress is a positive number, or a percentage from 1% to 100%"
 	// +optional
 	MaxInProgress *intstr.IntOrString `json:"maxInProgress,omitempty"`
 
-	// pauseAfterFailures pauses the rollout after that many nodes have failed.
+	// pauseAfterFailures pauses the rollout once that many nodes whose turn has come fail.
+	// It goes on when fewer do, when the objects or this sync are changed, or with the
+	// annotation sync.edgesync.io/resume-rollout.
+	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	PauseAfterFailures *int32 `json:"pauseAfterFailures,omitempty"`
+
+	// partition divides the nodes into parts that follow one another, such as canaries
+	// and then all others. Without it there is one part.
+	// +optional
+	Partition *RolloutPartition `json:"partition,omitempty"`
+}
+
+// RolloutPartition puts nodes into parts by the value of one label. A part begins once every
+// connected node of the part before has applied the objects, or has failed to.
+type RolloutPartition struct {
+	// label is the key of a label of EdgeNodes.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	// +required
+	Label string `json:"label"`
+
+	// values are values of the label, in the order in which their nodes take part. Nodes
+	// with another value, or without the label, are the last part.
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=63
+	// +required
+	Values []string `json:"values"`
 }
 
 // SyncStatus says how far the objects of a sync have come. It is an aggregate over
@@ -183,11 +218,106 @@ type SyncStatus struct {
 	// +optional
 	Failures []SyncFailure `json:"failures,omitempty"`
 
+	// rollout is how far the last change of the objects has come. Absent without spec.rollout.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
+
+	// replicas are what the replicas of the manager other than the leader know of the nodes
+	// that are connected to them. The counts above contain it.
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Replicas []ReplicaSyncStatus `json:"replicas,omitempty"`
+
 	// conditions: Synced and Stalled.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// RolloutStatus is how far a rollout has come.
+type RolloutStatus struct {
+	// revision identifies what is rolled out: the objects in their present content, and how
+	// nodes are selected and ordered.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Revision string `json:"revision,omitempty"`
+
+	// through is the place, in the order of the nodes, up to which their turn has come. It
+	// is for the replicas of the manager.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Through string `json:"through,omitempty"`
+
+	// released is the number of nodes whose turn has come, those that are away included.
+	// +optional
+	Released int32 `json:"released"`
+
+	// waiting is the number of nodes whose turn has not come. It is part of pending and offline.
+	// +optional
+	Waiting int32 `json:"waiting"`
+
+	// paused says that too many nodes failed: the condition Stalled says which and how to go on.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+}
+
+// ReplicaSyncStatus is what one replica of the manager knows of the nodes of a sync that are
+// connected to it.
+type ReplicaSyncStatus struct {
+	// name is the name of the replica.
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+
+	// observedGeneration is the generation of the spec that this describes.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// revision identifies the objects that this describes, as status.rollout.revision does.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Revision string `json:"revision,omitempty"`
+
+	// through is the place up to which the replica has released the rollout.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Through string `json:"through,omitempty"`
+
+	// connected is the number of desired nodes that are connected to the replica.
+	// +optional
+	Connected int32 `json:"connected"`
+
+	// synced is how many of them have stored and applied every object.
+	// +optional
+	Synced int32 `json:"synced"`
+
+	// failed is how many of them refused, or failed to apply, an object.
+	// +optional
+	Failed int32 `json:"failed"`
+
+	// waiting is how many of them wait for their turn in the rollout.
+	// +optional
+	Waiting int32 `json:"waiting,omitempty"`
+
+	// removing is the number of nodes, desired or not, from which the replica is still to take
+	// away what the sync brought.
+	// +optional
+	Removing int32 `json:"removing,omitempty"`
+
+	// heldBack says that some of that waits for approval.
+	// +optional
+	HeldBack bool `json:"heldBack,omitempty"`
+
+	// failures are examples of what went wrong, ordered by node and object.
+	// +listType=map
+	// +listMapKey=node
+	// +listMapKey=object
+	// +kubebuilder:validation:MaxItems=10
+	// +optional
+	Failures []SyncFailure `json:"failures,omitempty"`
 }
 
 // SyncFailure is one object that one node refused or failed to apply.

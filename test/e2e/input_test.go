@@ -27,6 +27,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
@@ -45,8 +46,9 @@ var _ = Describe("Bad input", func() {
 		})).To(MatchError(ContainSubstring("exactly one of objectRef and objectSelector must be set")))
 		Expect(refusal(func(s *syncv1alpha1.SyncSpec) { s.NodeName = "edge-1" })).
 			To(MatchError(ContainSubstring("exactly one of nodeName and nodeSelector must be set")))
-		Expect(refusal(func(s *syncv1alpha1.SyncSpec) { s.Rollout = &syncv1alpha1.Rollout{} })).
-			To(MatchError(ContainSubstring("rollout is not supported yet")))
+		Expect(refusal(func(s *syncv1alpha1.SyncSpec) {
+			s.Rollout = &syncv1alpha1.Rollout{MaxInProgress: new(intstr.FromString("0%"))}
+		})).To(MatchError(ContainSubstring("maxInProgress is a positive number")))
 	})
 
 	It("that only time can tell is named in status, and over as soon as it is right", func(ctx SpecContext) {

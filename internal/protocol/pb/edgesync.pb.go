@@ -42,6 +42,8 @@ const (
 	ApplyState_APPLY_STATE_REMOVE_FAILED ApplyState = 5
 	// No longer held and gone from every target. Never in an Inventory.
 	ApplyState_APPLY_STATE_REMOVED ApplyState = 6
+	// Applied by every target, and not healthy yet by the word of at least one of them.
+	ApplyState_APPLY_STATE_PROGRESSING ApplyState = 7
 )
 
 // Enum value maps for ApplyState.
@@ -54,6 +56,7 @@ var (
 		4: "APPLY_STATE_REMOVING",
 		5: "APPLY_STATE_REMOVE_FAILED",
 		6: "APPLY_STATE_REMOVED",
+		7: "APPLY_STATE_PROGRESSING",
 	}
 	ApplyState_value = map[string]int32{
 		"APPLY_STATE_UNSPECIFIED":   0,
@@ -63,6 +66,7 @@ var (
 		"APPLY_STATE_REMOVING":      4,
 		"APPLY_STATE_REMOVE_FAILED": 5,
 		"APPLY_STATE_REMOVED":       6,
+		"APPLY_STATE_PROGRESSING":   7,
 	}
 )
 
@@ -158,6 +162,10 @@ const (
 	Encoding_ENCODING_UNSPECIFIED Encoding = 0
 	// The object as canonical JSON.
 	Encoding_ENCODING_JSON Encoding = 1
+	// The same, as one zstd frame with content size and checksum (RFC 8878).
+	Encoding_ENCODING_ZSTD Encoding = 2
+	// The same, with the payload that base names as a raw dictionary.
+	Encoding_ENCODING_ZSTD_DELTA Encoding = 3
 )
 
 // Enum value maps for Encoding.
@@ -165,10 +173,14 @@ var (
 	Encoding_name = map[int32]string{
 		0: "ENCODING_UNSPECIFIED",
 		1: "ENCODING_JSON",
+		2: "ENCODING_ZSTD",
+		3: "ENCODING_ZSTD_DELTA",
 	}
 	Encoding_value = map[string]int32{
 		"ENCODING_UNSPECIFIED": 0,
 		"ENCODING_JSON":        1,
+		"ENCODING_ZSTD":        2,
+		"ENCODING_ZSTD_DELTA":  3,
 	}
 )
 
@@ -667,7 +679,11 @@ type Hello struct {
 	// The digest of the last HubInfo that the agent has stored; empty if none.
 	HubInfoDigest []byte `protobuf:"bytes,9,opt,name=hub_info_digest,json=hubInfoDigest,proto3" json:"hub_info_digest,omitempty"`
 	// What the node says of itself. The hub puts each under a prefix of its own.
-	Labels        map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Labels map[string]string `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The view of the last Bookmark that the store has seen; empty if none.
+	View []byte `protobuf:"bytes,11,opt,name=view,proto3" json:"view,omitempty"`
+	// The encodings beyond JSON that the agent understands.
+	Encodings     []Encoding `protobuf:"varint,12,rep,packed,name=encodings,proto3,enum=edgesync.v1.Encoding" json:"encodings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -768,6 +784,20 @@ func (x *Hello) GetHubInfoDigest() []byte {
 func (x *Hello) GetLabels() map[string]string {
 	if x != nil {
 		return x.Labels
+	}
+	return nil
+}
+
+func (x *Hello) GetView() []byte {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
+func (x *Hello) GetEncodings() []Encoding {
+	if x != nil {
+		return x.Encodings
 	}
 	return nil
 }
@@ -1247,8 +1277,11 @@ func (x *Nack) GetHeldDigest() []byte {
 // acknowledged and does not release, is followed by at least one result, even if
 // nothing had to be done.
 type Applied struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Results       []*ApplyResult         `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Results []*ApplyResult         `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// The messages of this session of which nothing is left to do: what a Put brought is
+	// applied, what a Delete named is removed. Says in two bytes what a result says in more.
+	Done          []*SequenceRange `protobuf:"bytes,2,rep,name=done,proto3" json:"done,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1286,6 +1319,13 @@ func (*Applied) Descriptor() ([]byte, []int) {
 func (x *Applied) GetResults() []*ApplyResult {
 	if x != nil {
 		return x.Results
+	}
+	return nil
+}
+
+func (x *Applied) GetDone() []*SequenceRange {
+	if x != nil {
+		return x.Done
 	}
 	return nil
 }
@@ -1380,7 +1420,11 @@ type Put struct {
 	// Replace a newer version too: the cluster went back.
 	Force bool `protobuf:"varint,9,opt,name=force,proto3" json:"force,omitempty"`
 	// Once no longer wanted, leave the object where it was applied.
-	Retain        bool `protobuf:"varint,10,opt,name=retain,proto3" json:"retain,omitempty"`
+	Retain bool `protobuf:"varint,10,opt,name=retain,proto3" json:"retain,omitempty"`
+	// For ZSTD_DELTA: the first eight bytes of the digest of the payload that is the
+	// dictionary, which is what the agent holds of the key. uid, api_version and resource are
+	// those of that object.
+	Base          []byte `protobuf:"bytes,11,opt,name=base,proto3" json:"base,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1485,6 +1529,13 @@ func (x *Put) GetRetain() bool {
 	return false
 }
 
+func (x *Put) GetBase() []byte {
+	if x != nil {
+		return x.Base
+	}
+	return nil
+}
+
 // Delete takes an object with just this uid away; a newer one of the same name stays.
 type Delete struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1492,7 +1543,10 @@ type Delete struct {
 	Key      *ObjectKey             `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	Uid      string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
 	// Forget the object and leave it where it was applied.
-	Release       bool `protobuf:"varint,4,opt,name=release,proto3" json:"release,omitempty"`
+	Release bool `protobuf:"varint,4,opt,name=release,proto3" json:"release,omitempty"`
+	// The resource version up to which the hub knows the kind. An agent that holds a newer
+	// version of the object answers STALE. Empty says nothing.
+	AsOf          string `protobuf:"bytes,5,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1555,6 +1609,13 @@ func (x *Delete) GetRelease() bool {
 	return false
 }
 
+func (x *Delete) GetAsOf() string {
+	if x != nil {
+		return x.AsOf
+	}
+	return ""
+}
+
 // HubInfo is what an agent needs to find and trust the hub from now on. It comes when
 // it is not what the digest in Hello names, and whenever it changes.
 type HubInfo struct {
@@ -1614,7 +1675,10 @@ func (x *HubInfo) GetAuthorities() [][]byte {
 
 // Bookmark says that at this point the agent has been sent all that it should hold.
 type Bookmark struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How much the hub knew of who should hold what: opaque to the agent, which stores it and
+	// shows it in its next Hello, so that a hub that knows less does not act on that.
+	View          []byte `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1647,6 +1711,13 @@ func (x *Bookmark) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Bookmark.ProtoReflect.Descriptor instead.
 func (*Bookmark) Descriptor() ([]byte, []int) {
 	return file_edgesync_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Bookmark) GetView() []byte {
+	if x != nil {
+		return x.View
+	}
+	return nil
 }
 
 // Drain asks the agent to go elsewhere: this hub is shutting down.
@@ -1735,7 +1806,7 @@ const file_edgesync_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"\xd1\x03\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\x9a\x04\n" +
 	"\x05Hello\x12+\n" +
 	"\x11protocol_versions\x18\x01 \x03(\rR\x10protocolVersions\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x12\x17\n" +
@@ -1748,7 +1819,9 @@ const file_edgesync_proto_rawDesc = "" +
 	"\x10max_object_bytes\x18\b \x01(\rR\x0emaxObjectBytes\x12&\n" +
 	"\x0fhub_info_digest\x18\t \x01(\fR\rhubInfoDigest\x126\n" +
 	"\x06labels\x18\n" +
-	" \x03(\v2\x1e.edgesync.v1.Hello.LabelsEntryR\x06labels\x1a9\n" +
+	" \x03(\v2\x1e.edgesync.v1.Hello.LabelsEntryR\x06labels\x12\x12\n" +
+	"\x04view\x18\v \x01(\fR\x04view\x123\n" +
+	"\tencodings\x18\f \x03(\x0e2\x15.edgesync.v1.EncodingR\tencodings\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xec\x01\n" +
@@ -1787,15 +1860,16 @@ const file_edgesync_proto_rawDesc = "" +
 	"\bheld_uid\x18\x05 \x01(\tR\aheldUid\x12!\n" +
 	"\fheld_version\x18\x06 \x01(\tR\vheldVersion\x12\x1f\n" +
 	"\vheld_digest\x18\a \x01(\fR\n" +
-	"heldDigest\"=\n" +
+	"heldDigest\"m\n" +
 	"\aApplied\x122\n" +
-	"\aresults\x18\x01 \x03(\v2\x18.edgesync.v1.ApplyResultR\aresults\"\xaa\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x18.edgesync.v1.ApplyResultR\aresults\x12.\n" +
+	"\x04done\x18\x02 \x03(\v2\x1a.edgesync.v1.SequenceRangeR\x04done\"\xaa\x01\n" +
 	"\vApplyResult\x12(\n" +
 	"\x03key\x18\x01 \x01(\v2\x16.edgesync.v1.ObjectKeyR\x03key\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\fR\x06digest\x12-\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x17.edgesync.v1.ApplyStateR\x05state\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\"\xaf\x02\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\xc3\x02\n" +
 	"\x03Put\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12(\n" +
 	"\x03key\x18\x02 \x01(\v2\x16.edgesync.v1.ObjectKeyR\x03key\x12\x10\n" +
@@ -1808,21 +1882,23 @@ const file_edgesync_proto_rawDesc = "" +
 	"\apayload\x18\b \x01(\fR\apayload\x12\x14\n" +
 	"\x05force\x18\t \x01(\bR\x05force\x12\x16\n" +
 	"\x06retain\x18\n" +
-	" \x01(\bR\x06retain\"z\n" +
+	" \x01(\bR\x06retain\x12\x12\n" +
+	"\x04base\x18\v \x01(\fR\x04base\"\x8f\x01\n" +
 	"\x06Delete\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12(\n" +
 	"\x03key\x18\x02 \x01(\v2\x16.edgesync.v1.ObjectKeyR\x03key\x12\x10\n" +
 	"\x03uid\x18\x03 \x01(\tR\x03uid\x12\x18\n" +
-	"\arelease\x18\x04 \x01(\bR\arelease\"I\n" +
+	"\arelease\x18\x04 \x01(\bR\arelease\x12\x13\n" +
+	"\x05as_of\x18\x05 \x01(\tR\x04asOf\"I\n" +
 	"\aHubInfo\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12 \n" +
-	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\n" +
-	"\n" +
-	"\bBookmark\"D\n" +
+	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\x1e\n" +
+	"\bBookmark\x12\x12\n" +
+	"\x04view\x18\x01 \x01(\fR\x04view\"D\n" +
 	"\x05Drain\x12\x1f\n" +
 	"\vdeadline_ms\x18\x01 \x01(\rR\n" +
 	"deadlineMs\x12\x1a\n" +
-	"\bredirect\x18\x02 \x01(\tR\bredirect*\xc5\x01\n" +
+	"\bredirect\x18\x02 \x01(\tR\bredirect*\xe2\x01\n" +
 	"\n" +
 	"ApplyState\x12\x1b\n" +
 	"\x17APPLY_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -1831,16 +1907,19 @@ const file_edgesync_proto_rawDesc = "" +
 	"\x12APPLY_STATE_FAILED\x10\x03\x12\x18\n" +
 	"\x14APPLY_STATE_REMOVING\x10\x04\x12\x1d\n" +
 	"\x19APPLY_STATE_REMOVE_FAILED\x10\x05\x12\x17\n" +
-	"\x13APPLY_STATE_REMOVED\x10\x06*|\n" +
+	"\x13APPLY_STATE_REMOVED\x10\x06\x12\x1b\n" +
+	"\x17APPLY_STATE_PROGRESSING\x10\a*|\n" +
 	"\bNackCode\x12\x19\n" +
 	"\x15NACK_CODE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fNACK_CODE_RETRY\x10\x01\x12\x14\n" +
 	"\x10NACK_CODE_REJECT\x10\x02\x12\x15\n" +
 	"\x11NACK_CODE_NO_BASE\x10\x03\x12\x13\n" +
-	"\x0fNACK_CODE_STALE\x10\x04*7\n" +
+	"\x0fNACK_CODE_STALE\x10\x04*c\n" +
 	"\bEncoding\x12\x18\n" +
 	"\x14ENCODING_UNSPECIFIED\x10\x00\x12\x11\n" +
-	"\rENCODING_JSON\x10\x01B3Z1github.com/edgesync/edgesync/internal/protocol/pbb\x06proto3"
+	"\rENCODING_JSON\x10\x01\x12\x11\n" +
+	"\rENCODING_ZSTD\x10\x02\x12\x17\n" +
+	"\x13ENCODING_ZSTD_DELTA\x10\x03B3Z1github.com/edgesync/edgesync/internal/protocol/pbb\x06proto3"
 
 var (
 	file_edgesync_proto_rawDescOnce sync.Once
@@ -1898,22 +1977,24 @@ var file_edgesync_proto_depIdxs = []int32{
 	22, // 12: edgesync.v1.HubMessage.drain:type_name -> edgesync.v1.Drain
 	20, // 13: edgesync.v1.HubMessage.hub_info:type_name -> edgesync.v1.HubInfo
 	23, // 14: edgesync.v1.Hello.labels:type_name -> edgesync.v1.Hello.LabelsEntry
-	12, // 15: edgesync.v1.Inventory.entries:type_name -> edgesync.v1.InventoryEntry
-	7,  // 16: edgesync.v1.InventoryEntry.key:type_name -> edgesync.v1.ObjectKey
-	0,  // 17: edgesync.v1.InventoryEntry.state:type_name -> edgesync.v1.ApplyState
-	14, // 18: edgesync.v1.Ack.ranges:type_name -> edgesync.v1.SequenceRange
-	1,  // 19: edgesync.v1.Nack.code:type_name -> edgesync.v1.NackCode
-	17, // 20: edgesync.v1.Applied.results:type_name -> edgesync.v1.ApplyResult
-	7,  // 21: edgesync.v1.ApplyResult.key:type_name -> edgesync.v1.ObjectKey
-	0,  // 22: edgesync.v1.ApplyResult.state:type_name -> edgesync.v1.ApplyState
-	7,  // 23: edgesync.v1.Put.key:type_name -> edgesync.v1.ObjectKey
-	2,  // 24: edgesync.v1.Put.encoding:type_name -> edgesync.v1.Encoding
-	7,  // 25: edgesync.v1.Delete.key:type_name -> edgesync.v1.ObjectKey
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	2,  // 15: edgesync.v1.Hello.encodings:type_name -> edgesync.v1.Encoding
+	12, // 16: edgesync.v1.Inventory.entries:type_name -> edgesync.v1.InventoryEntry
+	7,  // 17: edgesync.v1.InventoryEntry.key:type_name -> edgesync.v1.ObjectKey
+	0,  // 18: edgesync.v1.InventoryEntry.state:type_name -> edgesync.v1.ApplyState
+	14, // 19: edgesync.v1.Ack.ranges:type_name -> edgesync.v1.SequenceRange
+	1,  // 20: edgesync.v1.Nack.code:type_name -> edgesync.v1.NackCode
+	17, // 21: edgesync.v1.Applied.results:type_name -> edgesync.v1.ApplyResult
+	14, // 22: edgesync.v1.Applied.done:type_name -> edgesync.v1.SequenceRange
+	7,  // 23: edgesync.v1.ApplyResult.key:type_name -> edgesync.v1.ObjectKey
+	0,  // 24: edgesync.v1.ApplyResult.state:type_name -> edgesync.v1.ApplyState
+	7,  // 25: edgesync.v1.Put.key:type_name -> edgesync.v1.ObjectKey
+	2,  // 26: edgesync.v1.Put.encoding:type_name -> edgesync.v1.Encoding
+	7,  // 27: edgesync.v1.Delete.key:type_name -> edgesync.v1.ObjectKey
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_edgesync_proto_init() }
