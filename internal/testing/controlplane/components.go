@@ -84,6 +84,14 @@ func (c *ControlPlane) newAPIServer() *process.Program {
 		"--service-account-signing-key-file=" + c.pki.path("service-account.key"),
 		"--service-account-key-file=" + c.pki.path("service-account.crt"),
 		"--service-cluster-ip-range=" + serviceCIDR,
+		"--proxy-client-cert-file=" + c.pki.path("front-proxy-client.crt"),
+		"--proxy-client-key-file=" + c.pki.path("front-proxy-client.key"),
+		"--requestheader-client-ca-file=" + c.pki.path("front-proxy-ca.crt"),
+		"--requestheader-allowed-names=" + frontProxyUser,
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-uid-headers=X-Remote-Uid",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--endpoint-reconciler-type=none", // a loopback address is no legal endpoint
 		"--allow-privileged",
 	}

@@ -54,10 +54,12 @@ type pair struct {
 }
 
 // pki is the identity of one control plane. etcd trusts a CA of its own, so that
-// no user of the API server can pass for the API server there.
+// no user of the API server can pass for the API server there; and so do aggregated
+// APIs, for the same reason.
 type pki struct {
 	dir                      string
 	ca, etcdCA               *pair
+	frontProxyCA             *pair
 	admin, controllerManager *pair
 	etcdClient               *pair
 }
@@ -79,6 +81,8 @@ func loadPKI(dir string) (*pki, error) {
 	}{
 		{"ca", nil, caTemplate("kubernetes-ca"), &k.ca},
 		{"etcd-ca", nil, caTemplate("etcd-ca"), &k.etcdCA},
+		{"front-proxy-ca", nil, caTemplate("front-proxy-ca"), &k.frontProxyCA},
+		{"front-proxy-client", &k.frontProxyCA, leafTemplate(frontProxyUser, nil, clientAuth), new(*pair)},
 		{"etcd", &k.etcdCA, leafTemplate("etcd", nil, serving, Host, "localhost"), new(*pair)},
 		{"apiserver-etcd-client", &k.etcdCA, leafTemplate("kube-apiserver", nil, clientAuth), &k.etcdClient},
 		{"apiserver", &k.ca, leafTemplate("kube-apiserver", nil, serving[:1], Host, "localhost", serviceIP,
@@ -101,6 +105,9 @@ func loadPKI(dir string) (*pki, error) {
 	}
 	return k, nil
 }
+
+// frontProxyUser is as whom the API server speaks to aggregated APIs.
+const frontProxyUser = "front-proxy-client"
 
 var clientAuth = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 
