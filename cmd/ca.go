@@ -29,6 +29,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/edgesync/edgesync/internal/command"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/pki/castore"
 )
@@ -63,14 +64,9 @@ func (c *caCommand) read(cmd *cobra.Command) (client.Client, *castore.Status, er
 	}
 	status, err := castore.Read(cmd.Context(), cluster, c.namespace, time.Now())
 	if apierrors.IsNotFound(err) {
-		return nil, nil, noCA(c.namespace, err)
+		return nil, nil, command.NoCA(c.namespace, err)
 	}
 	return cluster, status, err
-}
-
-func noCA(namespace string, err error) error {
-	return fmt.Errorf("the manager makes its CA when it first starts, but there is none in namespace %s: "+
-		"start the manager, or name its namespace with --namespace: %w", namespace, err)
 }
 
 // shownCA is one CA of ca show, as -o json prints it.
@@ -100,7 +96,7 @@ func (c *caCommand) show() *cobra.Command {
 		Short: "Show the CA in use and the earlier ones that are still trusted",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := command.CheckOutput(output); err != nil {
 				return err
 			}
 			_, status, err := c.read(cmd)
@@ -117,12 +113,12 @@ func (c *caCommand) show() *cobra.Command {
 				shown.Pending = status.Supplied.Hash()
 			}
 			if output == "json" {
-				return printJSON(cmd.OutOrStdout(), shown)
+				return command.PrintJSON(cmd.OutOrStdout(), shown)
 			}
 			return c.print(cmd.OutOrStdout(), shown, time.Now())
 		},
 	}
-	addOutputFlag(cmd, &output)
+	command.AddOutputFlag(cmd, &output)
 	return cmd
 }
 

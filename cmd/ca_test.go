@@ -25,6 +25,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/edgesync/edgesync/internal/command"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/pki/castore"
 )
@@ -38,7 +39,7 @@ func runCA(t *testing.T, c client.Client, args ...string) (string, error) {
 // follow does what a manager does when it polls.
 func follow(t *testing.T, c client.Client) castore.Loaded {
 	t.Helper()
-	store := castore.Store{Client: c, Namespace: installNamespace, Hosts: []string{"hub"}, Now: time.Now}
+	store := castore.Store{Client: c, Namespace: command.InstallNamespace, Hosts: []string{"hub"}, Now: time.Now}
 	loaded, err := store.Load(t.Context())
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	return loaded
@@ -57,7 +58,7 @@ func shown(t *testing.T, c client.Client) shownCAs {
 func TestCARotateAndUntrust(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	c := newClientWithCA(t, installNamespace)
+	c := newClientWithCA(t, command.InstallNamespace)
 	first := shown(t, c)
 	g.Expect(first.Earlier).To(BeEmpty())
 	g.Expect(first.Pending).To(BeEmpty())
@@ -94,9 +95,9 @@ func TestCARotateAndUntrust(t *testing.T) {
 func TestCAUntrustWhatTheSecretHolds(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	c := newClientWithCA(t, installNamespace)
+	c := newClientWithCA(t, command.InstallNamespace)
 	secret := &corev1.Secret{}
-	key := client.ObjectKey{Namespace: installNamespace, Name: castore.SecretName}
+	key := client.ObjectKey{Namespace: command.InstallNamespace, Name: castore.SecretName}
 	g.Expect(c.Get(t.Context(), key, secret)).To(Succeed())
 	_, err := runCA(t, c, "rotate")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -119,9 +120,9 @@ func TestCARotateRefuses(t *testing.T) {
 	_, err = runCA(t, newFakeClient(), "show")
 	g.Expect(err).To(MatchError(ContainSubstring("start the manager")))
 
-	c := newClientWithCA(t, installNamespace)
+	c := newClientWithCA(t, command.InstallNamespace)
 	secret := &corev1.Secret{}
-	g.Expect(c.Get(t.Context(), client.ObjectKey{Namespace: installNamespace, Name: castore.SecretName}, secret)).To(Succeed())
+	g.Expect(c.Get(t.Context(), client.ObjectKey{Namespace: command.InstallNamespace, Name: castore.SecretName}, secret)).To(Succeed())
 	secret.Annotations = map[string]string{"cert-manager.io/certificate-name": "hub-ca"}
 	g.Expect(c.Update(t.Context(), secret)).To(Succeed())
 	_, err = runCA(t, c, "rotate")

@@ -23,6 +23,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/edgesync/edgesync/internal/command"
 )
 
 // clusterAccess is how an administrator's commands reach the cluster of the manager.
@@ -35,7 +37,7 @@ type clusterAccess struct {
 
 func (a *clusterAccess) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&a.kubeconfig, "kubeconfig", "", "path of the kubeconfig file (default: as kubectl finds it)")
-	flags.StringVarP(&a.namespace, "namespace", "n", envOr("POD_NAMESPACE", installNamespace), "namespace of the manager ($POD_NAMESPACE)")
+	flags.StringVarP(&a.namespace, "namespace", "n", envOr("POD_NAMESPACE", command.InstallNamespace), "namespace of the manager ($POD_NAMESPACE)")
 }
 
 // connect returns a client that reads from the API server.

@@ -19,9 +19,14 @@ package main
 import (
 	"bytes"
 	"testing"
+	"time"
 
+	. "github.com/onsi/gomega"
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/edgesync/edgesync/internal/pki/castore"
 )
 
 // accessTo has commands use c, whatever the kubeconfig.
@@ -39,4 +44,16 @@ func runCommand(t *testing.T, cmd *cobra.Command, args ...string) (string, error
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
+}
+
+// newFakeClient makes a client of an API server without anything.
+func newFakeClient() client.Client { return fake.NewClientBuilder().Build() }
+
+// newClientWithCA is a client of an API server where a manager of the namespace has started.
+func newClientWithCA(t *testing.T, namespace string) client.Client {
+	t.Helper()
+	c := newFakeClient()
+	_, err := (&castore.Store{Client: c, Namespace: namespace, Now: time.Now}).Load(t.Context())
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return c
 }

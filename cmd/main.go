@@ -51,6 +51,6 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	options.bind(root.Flags())
-	root.AddCommand(newTokenCommand(), newCACommand())
+	root.AddCommand(newTokenCommand(clusterAccess{connect: connect}), newCACommand())
 	return root
 }

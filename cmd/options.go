@@ -26,6 +26,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/edgesync/edgesync/internal/command"
 	"github.com/edgesync/edgesync/internal/pki"
 )
 
@@ -56,7 +57,7 @@ type hubOptions struct {
 func defaultOptions() *options {
 	hostname, _ := os.Hostname()
 	return &options{
-		namespace:   envOr("POD_NAMESPACE", installNamespace),
+		namespace:   envOr("POD_NAMESPACE", command.InstallNamespace),
 		replica:     envOr("POD_NAME", hostname),
 		metricsBind: ":8080",
 		healthBind:  ":8081",

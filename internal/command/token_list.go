@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package main
+package command
 
 import (
 	"errors"
@@ -53,10 +53,10 @@ func (t *tokenCommand) list() *cobra.Command {
 		Short: "List the join tokens, without their secrets",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := CheckOutput(output); err != nil {
 				return err
 			}
-			tokens, err := t.tokens()
+			tokens, err := t.connect()
 			if err != nil {
 				return err
 			}
@@ -69,12 +69,12 @@ func (t *tokenCommand) list() *cobra.Command {
 				})
 			}
 			if output == "json" {
-				return errors.Join(printJSON(cmd.OutOrStdout(), listed), err)
+				return errors.Join(PrintJSON(cmd.OutOrStdout(), listed), err)
 			}
 			return errors.Join(printTable(cmd.OutOrStdout(), listed, now), err)
 		},
 	}
-	addOutputFlag(cmd, &output)
+	AddOutputFlag(cmd, &output)
 	return cmd
 }
 
