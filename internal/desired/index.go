@@ -41,6 +41,8 @@ type Index struct {
 	early map[string]Sink
 	// onSource is told that the objects or nodes of a source are others.
 	onSource func(SourceID)
+
+	horizon horizon
 }
 
 type source struct {
