@@ -37,7 +37,8 @@ import (
 //   - A put that is older than what is held is Stale, unless it is forced. One that
 //     has the same content takes over the version and keeps the state. Any other
 //     replaces what is held and is Pending. On a tombstone it is as if nothing were held.
-//   - A delete with another uid than the held one changes nothing. With Release the
+//   - A delete with another uid than the held one changes nothing, and one AsOf an older
+//     version than the held one is Stale. With Release the
 //     record, or its tombstone, is forgotten; else a tombstone in state Removing
 //     takes the record's place until SetStates says Removed.
 func (s *Store) Commit(ops []Op) ([]Outcome, error) {
@@ -122,12 +123,12 @@ func (w *writer) put(put *Put) (Outcome, error) {
 		return Outcome{Result: Stale, Held: held.Holding()}, nil
 	case delivery.Refresh:
 		if held.Version == put.Version {
-			return Outcome{Work: held.State != Applied}, nil
+			return Outcome{Work: held.State != Applied, Held: held.Holding()}, nil
 		}
 		held.Version = put.Version
-		return Outcome{Work: true}, w.putEntry(rawKey, &held)
+		return Outcome{Work: true, Held: held.Holding()}, w.putEntry(rawKey, &held)
 	default:
-		return Outcome{Work: true}, w.replace(rawKey, &entry)
+		return Outcome{Work: true, Held: entry.Holding()}, w.replace(rawKey, &entry)
 	}
 }
 
@@ -141,8 +142,14 @@ func (w *writer) replace(rawKey []byte, entry *Entry) error {
 func (w *writer) delete(del *Delete) (Outcome, error) {
 	rawKey := encodeKey(del.Key)
 	held, exists, err := w.get(rawKey)
-	if err != nil || !exists || held.UID != del.UID {
+	if err != nil || !exists {
 		return Outcome{}, err
+	}
+	if held.UID != del.UID {
+		return Outcome{Held: heldBy(&held)}, nil
+	}
+	if !held.State.Tombstone() && object.Older(del.AsOf, held.Version) {
+		return Outcome{Result: Stale, Held: held.Holding()}, nil
 	}
 	if del.Release {
 		return Outcome{}, w.forget(rawKey)
@@ -157,8 +164,16 @@ func (w *writer) delete(del *Delete) (Outcome, error) {
 	return Outcome{Work: true}, w.putRevision(rawKey, &held)
 }
 
+// heldBy is what an entry holds: nothing, if it is a tombstone.
+func heldBy(entry *Entry) object.Holding {
+	if entry.State.Tombstone() {
+		return object.Holding{}
+	}
+	return entry.Holding()
+}
+
 func (w *writer) setState(change *StateChange) error {
-	if change.State < Pending || change.State > Removed {
+	if !change.State.valid() {
 		return fmt.Errorf("%s: %s cannot be stored", change.Key, change.State)
 	}
 	rawKey := encodeKey(change.Key)

@@ -93,7 +93,7 @@ func decodeEntry(key object.Key, data []byte) (Entry, error) {
 		return Entry{}, d.err
 	case len(d.rest) > 0:
 		return Entry{}, fmt.Errorf("%d bytes after a record", len(d.rest))
-	case e.State < Pending || e.State >= Removed || flags&^flagRetain != 0:
+	case !e.State.valid() || e.State == Removed || flags&^flagRetain != 0:
 		return Entry{}, fmt.Errorf("a record in state %d with flags %x", e.State, flags)
 	}
 	return e, nil

@@ -55,13 +55,18 @@ const (
 	// Removed: gone from every target. It is never stored: SetStates with it
 	// forgets the tombstone.
 	Removed
+	// Progressing: applied by every target, and not healthy yet by the word of one.
+	Progressing
 )
+
+// valid reports whether the number is that of a state.
+func (s State) valid() bool { return s >= Pending && s <= Progressing }
 
 // Tombstone reports whether a record in this state is only waiting for its removal.
 func (s State) Tombstone() bool { return s == Removing || s == RemoveFailed || s == Removed }
 
 func (s State) String() string {
-	names := [...]string{"", "Pending", "Applied", "Failed", "Removing", "RemoveFailed", "Removed"}
+	names := [...]string{"", "Pending", "Applied", "Failed", "Removing", "RemoveFailed", "Removed", "Progressing"}
 	if s == 0 || int(s) >= len(names) {
 		return fmt.Sprintf("State(%d)", uint8(s))
 	}
@@ -99,6 +104,9 @@ type Delete struct {
 	UID string
 	// Release forgets the object and leaves it where it was applied.
 	Release bool
+	// AsOf is the version up to which the sender knows the objects of the kind; empty
+	// if it does not say. A newer object than that is not deleted.
+	AsOf string
 }
 
 // Result says what Commit did with an Op.
@@ -107,7 +115,8 @@ type Result uint8
 const (
 	// Stored means that it is durable, or there was nothing to change.
 	Stored Result = iota
-	// Stale means that what is held is newer than what was to be put.
+	// Stale means that what is held is newer than what was to be put, or than what
+	// whoever has it deleted knows.
 	Stale
 	// Invalid means that it can never be stored.
 	Invalid
@@ -118,7 +127,8 @@ type Outcome struct {
 	Result Result
 	// Work says that the targets have something to do for the key.
 	Work bool
-	// Held is what is held in the place of a Stale put.
+	// Held is what is held of the key afterwards; zero if that is nothing, or if the Op
+	// is Invalid.
 	Held object.Holding
 	// Err says why an Op is Invalid.
 	Err error

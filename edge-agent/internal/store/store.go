@@ -57,6 +57,8 @@ type Store struct {
 	path   string
 	epoch  string
 	broken atomic.Pointer[error]
+	// unsavedView is the view that is not durable yet; nil if it is.
+	unsavedView atomic.Pointer[[]byte]
 }
 
 // Open opens the store at path and checks all that it holds, or makes a new one,
@@ -162,13 +164,13 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// Close waits for calls that are under way, and closes the file. A store that turned
+// Close waits for calls that are under way, saves the view, and closes the file. A store that turned
 // out to be damaged stays open until the process ends, since closing might wait for ever.
 func (s *Store) Close() error {
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
 	}
-	return s.db.Close()
+	return errors.Join(s.SaveView(), s.db.Close())
 }
 
 // view runs fn in a transaction that only reads.
@@ -189,7 +191,15 @@ func (s *Store) update(fn func(tx *bolt.Tx) (changed bool, err error)) error {
 		if err != nil || !changed {
 			return s.writeError(err)
 		}
-		return s.writeError(tx.Commit())
+		saved, err := s.putView(tx)
+		if err == nil {
+			err = tx.Commit()
+		}
+		if err != nil {
+			return s.writeError(err)
+		}
+		saved()
+		return nil
 	})
 }
 

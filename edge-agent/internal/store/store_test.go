@@ -56,6 +56,7 @@ func put(r Record) Op          { return Op{Put: &Put{Record: r}} }
 func remove(r Record) Op       { return Op{Delete: &Delete{Key: r.Key, UID: r.UID}} }
 func release(r Record) Op      { return Op{Delete: &Delete{Key: r.Key, UID: r.UID, Release: true}} }
 func withForce(op Op) Op       { op.Put.Force = true; return op }
+func asOf(op Op, v string) Op  { op.Delete.AsOf = v; return op }
 func retained(r Record) Record { r.Retain = true; return r }
 
 func commit(t testing.TB, s *Store, ops ...Op) []Outcome {
@@ -104,11 +105,11 @@ func TestCommitRules(t *testing.T) {
 		},
 		"an older version is stale": {
 			state: Applied, op: put(configMap("settings", "uid-1", "9", "old")),
-			outcome: Outcome{Result: Stale, Held: held.Holding()}, version: "10", payload: "content", after: Applied,
+			outcome: Outcome{Result: Stale}, version: "10", payload: "content", after: Applied,
 		},
 		"an older version of another uid is stale": {
 			state: Applied, op: put(configMap("settings", "uid-0", "9", "old")),
-			outcome: Outcome{Result: Stale, Held: held.Holding()}, version: "10", payload: "content", after: Applied,
+			outcome: Outcome{Result: Stale}, version: "10", payload: "content", after: Applied,
 		},
 		"a forced older version replaces": {
 			state: Applied, op: withForce(put(configMap("settings", "uid-1", "9", "old"))),
@@ -145,6 +146,34 @@ func TestCommitRules(t *testing.T) {
 		"a delete of another uid changes nothing": {
 			state: Applied, op: remove(configMap("settings", "uid-2", "", "")),
 			outcome: Outcome{}, version: "10", payload: "content", after: Applied,
+		},
+		"a delete by who knows just this version removes": {
+			state: Applied, op: asOf(remove(held), "10"),
+			outcome: Outcome{Work: true}, version: "10", after: Removing,
+		},
+		"a delete by who knows less is stale": {
+			state: Applied, op: asOf(remove(held), "9"),
+			outcome: Outcome{Result: Stale}, version: "10", payload: "content", after: Applied,
+		},
+		"a release by who knows less is stale": {
+			state: Applied, op: asOf(release(held), "9"),
+			outcome: Outcome{Result: Stale}, version: "10", payload: "content", after: Applied,
+		},
+		"a delete of another uid by who knows less changes nothing": {
+			state: Applied, op: asOf(remove(configMap("settings", "uid-2", "", "")), "9"),
+			outcome: Outcome{}, version: "10", payload: "content", after: Applied,
+		},
+		"a delete as of a version that cannot be compared removes": {
+			state: Applied, op: asOf(remove(held), "zz"),
+			outcome: Outcome{Work: true}, version: "10", after: Removing,
+		},
+		"a second delete by who knows less leaves the tombstone": {
+			tombstone: true, state: Removing, op: asOf(remove(held), "9"),
+			outcome: Outcome{Work: true}, version: "10", after: Removing,
+		},
+		"new content of what is not healthy yet is pending": {
+			state: Progressing, op: put(configMap("settings", "uid-1", "11", "new")),
+			outcome: Outcome{Work: true}, version: "11", payload: "new", after: Pending,
 		},
 		"a release forgets": {
 			state: Applied, op: release(held), outcome: Outcome{},
@@ -186,8 +215,11 @@ func TestCommitRules(t *testing.T) {
 
 			outcomes := commit(t, s, test.op)
 
-			g.Expect(outcomes).To(Equal([]Outcome{test.outcome}))
 			entry, exists := get(t, s, key)
+			if exists && !entry.State.Tombstone() {
+				test.outcome.Held = entry.Holding()
+			}
+			g.Expect(outcomes).To(Equal([]Outcome{test.outcome}))
 			g.Expect(exists).To(Equal(test.version != ""))
 			g.Expect(entry.Version).To(Equal(test.version))
 			g.Expect(string(entry.Payload)).To(Equal(test.payload))
@@ -322,9 +354,10 @@ func TestReopenKeepsEverything(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	s, err := Open(path, Options{})
 	g.Expect(err).NotTo(HaveOccurred())
-	record := retained(configMap("x", "uid", "1", "one"))
-	commit(t, s, put(record))
+	record, slow := retained(configMap("x", "uid", "1", "one")), configMap("slow", "uid", "1", "two")
+	commit(t, s, put(record), put(slow))
 	setState(t, s, record.Key, Failed, "no room")
+	setState(t, s, slow.Key, Progressing, "0 of 1 replicas")
 	g.Expect(s.SetClusterEpoch("cluster-1")).To(Succeed())
 	g.Expect(s.SetNote("link", "connection refused")).To(Succeed())
 	before, _ := get(t, s, record.Key)
@@ -341,6 +374,8 @@ func TestReopenKeepsEverything(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		after, _ := get(t, s, record.Key)
 		g.Expect(after).To(Equal(before))
+		unfinished, _ := get(t, s, slow.Key)
+		g.Expect(unfinished).To(And(HaveField("State", Progressing), HaveField("Message", "0 of 1 replicas")))
 		g.Expect(s.Epoch()).To(Equal(epoch))
 		g.Expect(s.ClusterEpoch()).To(Equal("cluster-1"))
 		g.Expect(s.Note("link")).To(Equal("connection refused"))
