@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/edgesync/edgesync/internal/testing/process"
@@ -92,6 +93,7 @@ type ControlPlane struct {
 	etcd              *process.Program
 	apiServer         *process.Program
 	controllerManager *process.Program // nil without controllers
+	users             sync.Mutex       // held while files of users are made
 }
 
 // Start runs a control plane and returns when it serves requests, the default
@@ -170,14 +172,14 @@ func prepare(cfg Config) (*ControlPlane, error) {
 
 // build describes the programs and writes the kubeconfigs that they and the administrator need.
 func (c *ControlPlane) build() error {
-	if err := c.writeKubeconfig(c.KubeconfigPath(), c.pki.admin); err != nil {
+	if err := c.writeKubeconfig(c.KubeconfigPath(), c.URL(), c.pki.admin); err != nil {
 		return err
 	}
 	c.etcd = c.newEtcd()
 	c.apiServer = c.newAPIServer()
 	if len(c.cfg.Controllers) > 0 {
 		path := filepath.Join(c.cfg.Dir, "kube-controller-manager.kubeconfig")
-		if err := c.writeKubeconfig(path, c.pki.controllerManager); err != nil {
+		if err := c.writeKubeconfig(path, c.URL(), c.pki.controllerManager); err != nil {
 			return err
 		}
 		c.controllerManager = c.newControllerManager(path)

@@ -68,6 +68,14 @@ func (c *ControlPlane) IssueClientCert(name string, groups ...string) (certPEM, 
 // returns its path. A second call for the same name replaces the first file; the
 // file stays as it is when nothing changes.
 func (c *ControlPlane) UserKubeconfig(name string, groups ...string) (string, error) {
+	return c.UserKubeconfigFor(c.URL(), name, groups...)
+}
+
+// UserKubeconfigFor is UserKubeconfig for whoever reaches the API server at another URL,
+// of a proxy on this machine. Each URL has a file of its own.
+func (c *ControlPlane) UserKubeconfigFor(server, name string, groups ...string) (string, error) {
+	c.users.Lock()
+	defer c.users.Unlock()
 	dir := filepath.Join(c.cfg.Dir, "users")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
@@ -78,15 +86,19 @@ func (c *ControlPlane) UserKubeconfig(name string, groups ...string) (string, er
 	if err != nil {
 		return "", err
 	}
-	return base + ".kubeconfig", c.writeKubeconfig(base+".kubeconfig", user)
+	path := base + ".kubeconfig"
+	if server != c.URL() {
+		path = base + "@" + url.PathEscape(server) + ".kubeconfig"
+	}
+	return path, c.writeKubeconfig(path, server, user)
 }
 
-func (c *ControlPlane) writeKubeconfig(path string, user *pair) error {
+func (c *ControlPlane) writeKubeconfig(path, server string, user *pair) error {
 	const cluster = "edgesync"
 	name := user.cert.Subject.CommonName
 	data, err := clientcmd.Write(clientcmdapi.Config{
 		Clusters: map[string]*clientcmdapi.Cluster{
-			cluster: {Server: c.URL(), CertificateAuthorityData: c.pki.ca.certPEM},
+			cluster: {Server: server, CertificateAuthorityData: c.pki.ca.certPEM},
 		},
 		AuthInfos: map[string]*clientcmdapi.AuthInfo{
 			name: {ClientCertificateData: user.certPEM, ClientKeyData: user.keyPEM},

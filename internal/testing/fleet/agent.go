@@ -178,7 +178,7 @@ func (a *Agent) newToken(ctx context.Context) (*joinToken, error) {
 	if known {
 		args = append(args, "--rejoin")
 	}
-	out, err := output(exec.CommandContext(ctx, a.fleet.manager.Path, args...))
+	out, err := output(exec.CommandContext(ctx, a.fleet.Manager().Path, args...))
 	if err != nil {
 		return nil, err
 	}

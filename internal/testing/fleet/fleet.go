@@ -15,8 +15,9 @@ limitations under the License.
 */
 
 // Package fleet runs all of edgesync on this machine, as real processes: a control
-// plane, the manager with the rights of its service account and no more, and agents
-// that have joined with a token. End-to-end tests, benchmarks and the quickstart use it.
+// plane, one manager or several behind one address, each with the rights of its service
+// account and no more, and agents that have joined with a token. End-to-end tests,
+// benchmarks and the quickstart use it.
 package fleet
 
 import (
@@ -52,10 +53,13 @@ type Options struct {
 	// ControlPlane is the configuration of the control plane but for Dir and Detached.
 	// No Controllers means controlplane.DefaultControllers.
 	ControlPlane controlplane.Config
-	// HubPort, HealthPort and MetricsPort are the manager's TCP ports. 0 means the
-	// port that Dir was last used with, or else a free one.
+	// Replicas is how many managers there are. 0 means one. Agents reach several through a
+	// load balancer, which is part of this process: Detached and several do not go together.
+	Replicas int
+	// HubPort, HealthPort and MetricsPort are the TCP ports of the first manager. 0 means
+	// the port that Dir was last used with, or else a free one.
 	HubPort, HealthPort, MetricsPort int
-	// ManagerArgs are appended to the arguments of the manager, so they win.
+	// ManagerArgs are appended to the arguments of every manager, so they win.
 	ManagerArgs []string
 	// Detached leaves the processes running when this one ends, and takes up those
 	// that an earlier process has left running. Otherwise they die with this process.
@@ -64,14 +68,16 @@ type Options struct {
 	StartTimeout time.Duration
 }
 
-// Fleet is a control plane, a manager and agents. Different agents may be used
-// concurrently; otherwise what starts and stops programs must not be.
+// Fleet is a control plane, managers and agents. Different agents, and different
+// replicas once all have been started, may be used concurrently; otherwise what starts
+// and stops programs must not be.
 type Fleet struct {
 	options      Options
 	root         string // of the source tree
 	controlPlane *controlplane.ControlPlane
 	ports        *process.Ports
-	manager      *process.Program
+	replicas     []*Replica
+	balancer     *balancer // nil before a single replica
 	http         *http.Client
 	client       client.Client
 
@@ -79,27 +85,35 @@ type Fleet struct {
 	agents []*Agent
 }
 
-// Start runs a control plane with everything of edgesync installed, and the manager.
-// It returns when the hub serves nodes. ctx bounds the start only. When it fails,
+// Start runs a control plane with everything of edgesync installed, and the managers.
+// It returns when their hubs serve nodes. ctx bounds the start only. When it fails,
 // nothing that would die with this process is left running.
 func Start(ctx context.Context, options Options) (*Fleet, error) {
 	f, err := New(options)
 	if err != nil {
 		return nil, err
 	}
+	if err := f.Start(ctx); err != nil {
+		if !options.Detached {
+			err = errors.Join(err, f.Stop())
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+// Start starts what New has prepared.
+func (f *Fleet) Start(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		f.controlPlane.Start,
 		f.Install,
 		func(ctx context.Context) error { return f.StartManager(ctx) },
 	} {
 		if err := step(ctx); err != nil {
-			if !options.Detached {
-				err = errors.Join(err, f.Stop())
-			}
-			return nil, err
+			return err
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // New prepares what Start needs and starts nothing.
@@ -136,16 +150,7 @@ func (f *Fleet) prepare() error {
 	if f.controlPlane, err = controlplane.New(o.ControlPlane); err != nil {
 		return err
 	}
-	f.ports, err = process.ChoosePorts(filepath.Join(o.Dir, "manager-ports.json"), map[string]int{
-		hubPort:     o.HubPort,
-		healthPort:  o.HealthPort,
-		metricsPort: o.MetricsPort,
-	})
-	if err != nil {
-		return err
-	}
-	f.manager = f.newManager()
-	return nil
+	return f.prepareReplicas()
 }
 
 // bin returns the absolute path of the directory of edgesync's binaries.
@@ -170,9 +175,7 @@ func (f *Fleet) Stop() error {
 		errs = append(errs, a.Stop())
 	}
 	f.mu.Unlock()
-	if f.manager != nil {
-		errs = append(errs, f.manager.Stop())
-	}
+	errs = append(errs, f.StopManager())
 	if f.controlPlane != nil {
 		errs = append(errs, f.controlPlane.Stop())
 	}
@@ -185,6 +188,9 @@ func (f *Fleet) Close() error {
 	if f.http != nil {
 		f.http.CloseIdleConnections()
 	}
+	if f.balancer != nil {
+		f.balancer.stop()
+	}
 	if f.controlPlane != nil {
 		errs = append(errs, f.controlPlane.Close())
 	}
@@ -196,7 +202,10 @@ func (f *Fleet) Close() error {
 
 // Programs lists what the fleet consists of, in the order of its start.
 func (f *Fleet) Programs() []*process.Program {
-	all := append(f.controlPlane.Programs(), f.manager)
+	all := f.controlPlane.Programs()
+	for _, r := range f.replicas {
+		all = append(all, r.Program)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, a := range f.agents {

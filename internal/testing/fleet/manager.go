@@ -18,107 +18,120 @@ package fleet
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/edgesync/edgesync/internal/testing/process"
 )
 
-// The names of the manager's ports.
-const (
-	hubPort     = "hub"
-	healthPort  = "health"
-	metricsPort = "metrics"
-)
+// metricsClient keeps no connection open.
+var metricsClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// account is the manager's service account, as config/default installs it.
-const account = "system:serviceaccount:" + Namespace + ":edgesync-controller-manager"
-
-const probeTimeout = 5 * time.Second
-
-func (f *Fleet) newManager() *process.Program {
-	p := &process.Program{
-		Path:     filepath.Join(f.options.Bin, "manager"),
-		Dir:      f.options.Dir,
-		Detached: f.options.Detached,
-		Ready:    f.checkManager,
+// prepareReplicas chooses the ports and starts the balancer.
+func (f *Fleet) prepareReplicas() error {
+	o := &f.options
+	o.Replicas = max(o.Replicas, 1)
+	wanted := map[string]int{hubPort: o.HubPort, healthPort: o.HealthPort, metricsPort: o.MetricsPort}
+	if o.Replicas > 1 {
+		wanted[balancerPort] = 0
 	}
-	for _, name := range []string{hubPort, healthPort, metricsPort} {
-		p.Ports = append(p.Ports, f.ports.Get(name))
+	for number := 2; number <= o.Replicas; number++ {
+		for _, port := range []string{hubPort, healthPort, metricsPort} {
+			wanted[port+portSuffix(number)] = 0
+		}
 	}
-	return p
+	var err error
+	if f.ports, err = process.ChoosePorts(filepath.Join(o.Dir, "manager-ports.json"), wanted); err != nil {
+		return err
+	}
+	for number := range o.Replicas {
+		r := f.newReplica(number + 1)
+		if err := os.MkdirAll(r.Dir, 0o700); err != nil {
+			return err
+		}
+		f.replicas = append(f.replicas, r)
+	}
+	return f.startBalancer()
 }
 
-// Manager returns the manager, to stop, kill or pause it.
-func (f *Fleet) Manager() *process.Program { return f.manager }
+func (f *Fleet) startBalancer() (err error) {
+	if len(f.replicas) == 1 {
+		return nil
+	}
+	var hubs []string
+	for _, r := range f.replicas {
+		hubs = append(hubs, r.HubAddress())
+	}
+	f.balancer, err = startBalancer(f.ports.Address(balancerPort), hubs)
+	return err
+}
 
-// StartManager starts the manager if it does not run, and returns when the hub serves
+// Replicas returns the managers.
+func (f *Fleet) Replicas() []*Replica { return slices.Clone(f.replicas) }
+
+// Manager returns the manager, the first of several, to stop, kill or pause it.
+func (f *Fleet) Manager() *process.Program { return f.replicas[0].Program }
+
+// Leader returns the replica that writes shared status. At times there is none, and one
+// that has lost the office may take a moment to know.
+func (f *Fleet) Leader(ctx context.Context) (*Replica, error) {
+	var problems []error
+	for _, r := range f.replicas {
+		leads, err := r.Leads(ctx)
+		if leads {
+			return r, nil
+		}
+		problems = append(problems, err)
+	}
+	return nil, fmt.Errorf("no replica leads: %w", errors.Join(problems...))
+}
+
+// StartManager starts the managers that do not run, and returns when their hubs serve
 // nodes. args are appended to Options.ManagerArgs for this start.
 func (f *Fleet) StartManager(ctx context.Context, args ...string) error {
-	kubeconfig, err := f.controlPlane.UserKubeconfig(account,
-		"system:serviceaccounts", "system:serviceaccounts:"+Namespace, "system:authenticated")
-	if err != nil {
-		return err
+	starts, ctx := errgroup.WithContext(ctx)
+	for _, r := range f.replicas {
+		starts.Go(func() error { return r.Start(ctx, args...) })
 	}
-	f.manager.Files = []string{kubeconfig}
-	f.manager.Args = slices.Concat([]string{
-		"--kubeconfig=" + kubeconfig,
-		"--namespace=" + Namespace,
-		"--replica-name=manager",
-		"--hub-bind-address=" + f.ports.Address(hubPort),
-		"--hub-public-names=localhost," + process.Host,
-		"--health-probe-bind-address=" + f.ports.Address(healthPort),
-		"--metrics-bind-address=" + f.ports.Address(metricsPort),
-		"--metrics-secure=false", // loopback only
-	}, f.options.ManagerArgs, args)
-	return f.run(ctx, f.manager)
+	return starts.Wait()
 }
 
-// run starts p unless it runs, and waits until it is ready.
-func (f *Fleet) run(ctx context.Context, p *process.Program) error {
-	if err := p.EnsureStarted(); err != nil {
-		return err
+// StopManager ends the managers and returns when they are gone.
+func (f *Fleet) StopManager() error {
+	var stops errgroup.Group
+	for _, r := range f.replicas {
+		stops.Go(r.Stop)
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.options.StartTimeout)
-	defer cancel()
-	if err := p.WaitReady(ctx); err != nil {
-		return errors.Join(err, p.Kill())
-	}
-	return nil
+	return stops.Wait()
 }
 
-// StopManager ends the manager and returns when it is gone.
-func (f *Fleet) StopManager() error { return f.manager.Stop() }
-
-// KillManager ends the manager with SIGKILL and returns when it is gone.
-func (f *Fleet) KillManager() error { return f.manager.Kill() }
+// KillManager ends the managers with SIGKILL and returns when they are gone.
+func (f *Fleet) KillManager() error {
+	var problems []error
+	for _, r := range f.replicas {
+		problems = append(problems, r.Kill())
+	}
+	return errors.Join(problems...)
+}
 
 // HubURL is the address that agents dial.
 func (f *Fleet) HubURL() string { return "https://" + f.HubAddress() }
 
-// HubAddress is the address, host:port, that the hub listens on, for proxies before it.
-func (f *Fleet) HubAddress() string { return f.ports.Address(hubPort) }
-
-// MetricsURL is where the manager serves its metrics, to everybody on this machine.
-func (f *Fleet) MetricsURL() string { return "http://" + f.ports.Address(metricsPort) + "/metrics" }
-
-// checkManager asks whether the manager runs and its hub serves nodes: the port is open
-// before it does, but no handshake is answered.
-func (f *Fleet) checkManager(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true}
-	if err := process.Probe(ctx, &http.Client{Transport: transport}, "http://"+f.ports.Address(healthPort)+"/readyz", ""); err != nil {
-		return err
+// HubAddress is the address, host:port, at which nodes find the hub: that of the balancer
+// if there are several managers.
+func (f *Fleet) HubAddress() string {
+	if len(f.replicas) > 1 {
+		return f.ports.Address(balancerPort)
 	}
-	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // agents verify it, from their first contact on
-	conn, err := dialer.DialContext(ctx, "tcp", f.HubAddress())
-	if err != nil {
-		return err
-	}
-	return conn.Close()
+	return f.replicas[0].HubAddress()
 }
+
+// MetricsURL is where the manager, the first of several, serves its metrics, to everybody
+// on this machine.
+func (f *Fleet) MetricsURL() string { return f.replicas[0].MetricsURL() }

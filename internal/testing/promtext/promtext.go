@@ -66,3 +66,13 @@ func Parse(r io.Reader) (Series, error) {
 	}
 	return all, lines.Err()
 }
+
+// Sum adds up the time series of a metric, whatever their labels. It is 0 if there are none.
+func (s Series) Sum(metric string) (sum float64) {
+	for name, value := range s {
+		if name == metric || strings.HasPrefix(name, metric+"{") {
+			sum += value
+		}
+	}
+	return sum
+}
