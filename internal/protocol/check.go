@@ -47,12 +47,14 @@ func checkHubMessage(message *pb.HubMessage) error {
 	case *pb.HubMessage_Put:
 		return checkPut(body.Put)
 	case *pb.HubMessage_Delete:
-		return firstError(checkKey(body.Delete.GetKey()), atMost("uid", body.Delete.GetUid(), maxOpaqueBytes))
+		return checkDelete(body.Delete)
 	case *pb.HubMessage_Drain:
 		return atMost("redirect", body.Drain.GetRedirect(), maxRedirectBytes)
 	case *pb.HubMessage_HubInfo:
 		return checkHubInfo(body.HubInfo)
-	case *pb.HubMessage_NeedInventory, *pb.HubMessage_Bookmark:
+	case *pb.HubMessage_Bookmark:
+		return checkView(body.Bookmark.GetView())
+	case *pb.HubMessage_NeedInventory:
 		return nil
 	default:
 		return malformed("a message of a kind that version %d does not know", Version)
@@ -66,6 +68,9 @@ func checkHello(hello *pb.Hello) error {
 	if hello.GetInventoryCount() > MaxInventory {
 		return malformed("an inventory of %d objects, more than %d", hello.GetInventoryCount(), MaxInventory)
 	}
+	if n := len(hello.GetEncodings()); n > maxEncodings {
+		return malformed("%d encodings, more than %d", n, maxEncodings)
+	}
 	return firstError(
 		atMost("agent version", hello.GetAgentVersion(), maxOpaqueBytes),
 		atMost("boot id", hello.GetBootId(), maxOpaqueBytes),
@@ -73,6 +78,7 @@ func checkHello(hello *pb.Hello) error {
 		atMost("cluster epoch", hello.GetClusterEpoch(), maxOpaqueBytes),
 		checkDigest(hello.GetInventoryDigest()),
 		checkHubInfoDigest(hello.GetHubInfoDigest()),
+		checkView(hello.GetView()),
 		checkLabels(hello.GetLabels()))
 }
 
@@ -86,7 +92,7 @@ func checkInventory(inventory *pb.Inventory) error {
 			atMost("uid", entry.GetUid(), maxOpaqueBytes),
 			atMost("version", entry.GetVersion(), maxOpaqueBytes),
 			checkDigest(entry.GetDigest()),
-			checkState(entry.GetState(), pb.ApplyState_APPLY_STATE_REMOVE_FAILED),
+			checkHeldState(entry.GetState()),
 			atMost("message", entry.GetMessage(), MaxMessageBytes)); err != nil {
 			return err
 		}
@@ -95,12 +101,16 @@ func checkInventory(inventory *pb.Inventory) error {
 }
 
 func checkAck(ack *pb.Ack) error {
-	if n := len(ack.GetRanges()); n > MaxEntries {
-		return malformed("%d ranges in an ack", n)
+	return checkRanges(ack.GetRanges())
+}
+
+func checkRanges(ranges []*pb.SequenceRange) error {
+	if n := len(ranges); n > MaxEntries {
+		return malformed("%d ranges in one message, more than %d", n, MaxEntries)
 	}
-	for _, r := range ack.GetRanges() {
+	for _, r := range ranges {
 		if r.GetFirst() > r.GetLast() {
-			return malformed("an ack for the range %d to %d", r.GetFirst(), r.GetLast())
+			return malformed("a range from %d to %d", r.GetFirst(), r.GetLast())
 		}
 	}
 	return nil
@@ -131,17 +141,17 @@ func checkApplied(applied *pb.Applied) error {
 			checkKey(result.GetKey()),
 			atMost("uid", result.GetUid(), maxOpaqueBytes),
 			checkDigest(result.GetDigest()),
-			checkState(result.GetState(), pb.ApplyState_APPLY_STATE_REMOVED),
+			checkState(result.GetState()),
 			atMost("message", result.GetMessage(), MaxMessageBytes)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return checkRanges(applied.GetDone())
 }
 
 func checkPut(put *pb.Put) error {
-	if put.GetEncoding() != pb.Encoding_ENCODING_JSON {
-		return malformed("encoding %d", put.GetEncoding())
+	if err := checkEncoding(put); err != nil {
+		return err
 	}
 	if n := len(put.GetPayload()); n > MaxObjectBytes {
 		return malformed("a payload of %d bytes, more than %d", n, MaxObjectBytes)
@@ -152,6 +162,42 @@ func checkPut(put *pb.Put) error {
 		atMost("version", put.GetVersion(), maxOpaqueBytes),
 		atMost("apiVersion", put.GetApiVersion(), maxAPIVersionBytes),
 		atMost("resource", put.GetResource(), maxNameBytes))
+}
+
+// checkEncoding also checks that a difference names its base, and leaves out what the
+// object that is the base says.
+func checkEncoding(put *pb.Put) error {
+	base := len(put.GetBase())
+	switch put.GetEncoding() {
+	case pb.Encoding_ENCODING_JSON, pb.Encoding_ENCODING_ZSTD:
+		if base != 0 {
+			return malformed("a base of %d bytes for encoding %d", base, put.GetEncoding())
+		}
+	case pb.Encoding_ENCODING_ZSTD_DELTA:
+		if base != BaseBytes {
+			return malformed("a base of %d bytes, not %d", base, BaseBytes)
+		}
+		if put.GetUid() != "" || put.GetApiVersion() != "" || put.GetResource() != "" {
+			return malformed("a difference with uid, apiVersion or resource")
+		}
+	default:
+		return malformed("encoding %d", put.GetEncoding())
+	}
+	return nil
+}
+
+func checkDelete(message *pb.Delete) error {
+	return firstError(
+		checkKey(message.GetKey()),
+		atMost("uid", message.GetUid(), maxOpaqueBytes),
+		atMost("version", message.GetAsOf(), maxOpaqueBytes))
+}
+
+func checkView(view []byte) error {
+	if n := len(view); n > MaxViewBytes {
+		return malformed("a view of %d bytes, more than %d", n, MaxViewBytes)
+	}
+	return nil
 }
 
 func checkKey(key *pb.ObjectKey) error {
@@ -165,11 +211,19 @@ func checkKey(key *pb.ObjectKey) error {
 		atMost("name", key.GetName(), maxNameBytes))
 }
 
-func checkState(state, last pb.ApplyState) error {
-	if state <= pb.ApplyState_APPLY_STATE_UNSPECIFIED || state > last {
+func checkState(state pb.ApplyState) error {
+	if state <= pb.ApplyState_APPLY_STATE_UNSPECIFIED || state > pb.ApplyState_APPLY_STATE_PROGRESSING {
 		return malformed("apply state %d", state)
 	}
 	return nil
+}
+
+// checkHeldState refuses what says that nothing is left of an object.
+func checkHeldState(state pb.ApplyState) error {
+	if state == pb.ApplyState_APPLY_STATE_REMOVED {
+		return malformed("apply state %d", state)
+	}
+	return checkState(state)
 }
 
 func checkDigest(digest []byte) error {

@@ -50,6 +50,8 @@ func goodHello() *pb.Hello {
 		MaxObjectBytes:   1 << 31,
 		HubInfoDigest:    digest(),
 		Labels:           goodLabels(),
+		View:             make([]byte, MaxViewBytes),
+		Encodings:        make([]pb.Encoding, maxEncodings),
 	}
 }
 
@@ -102,6 +104,17 @@ func goodPut() *pb.Put {
 	}
 }
 
+func goodDelta() *pb.Put {
+	return &pb.Put{
+		Sequence: 1, Key: goodKey(), Version: long(maxOpaqueBytes),
+		Encoding: pb.Encoding_ENCODING_ZSTD_DELTA, Payload: []byte("{}"), Base: make([]byte, BaseBytes), Force: true, Retain: true,
+	}
+}
+
+func goodDelete() *pb.Delete {
+	return &pb.Delete{Sequence: 2, Key: goodKey(), Uid: long(maxOpaqueBytes), Release: true, AsOf: long(maxOpaqueBytes)}
+}
+
 func agentHello(h *pb.Hello) *pb.AgentMessage {
 	return &pb.AgentMessage{Body: &pb.AgentMessage_Hello{Hello: h}}
 }
@@ -122,11 +135,16 @@ func agentApplied(results ...*pb.ApplyResult) *pb.AgentMessage {
 	return &pb.AgentMessage{Body: &pb.AgentMessage_Applied{Applied: &pb.Applied{Results: results}}}
 }
 
+func agentDone(ranges ...*pb.SequenceRange) *pb.AgentMessage {
+	return &pb.AgentMessage{Body: &pb.AgentMessage_Applied{Applied: &pb.Applied{Done: ranges}}}
+}
+
 func goodAgentMessages() []*pb.AgentMessage {
 	return []*pb.AgentMessage{
 		agentHello(goodHello()), agentInventory(goodEntry(), goodEntry()), agentInventory(),
 		agentAck(&pb.SequenceRange{First: 3, Last: 3}, &pb.SequenceRange{First: 5, Last: 1 << 63}),
 		agentNack(goodNack()), agentNack(&pb.Nack{Code: pb.NackCode_NACK_CODE_RETRY}), agentApplied(goodResult()),
+		agentDone(&pb.SequenceRange{First: 3, Last: 1 << 63}),
 	}
 }
 
@@ -135,8 +153,9 @@ func goodHubMessages() []*pb.HubMessage {
 		{Body: &pb.HubMessage_Welcome{Welcome: &pb.Welcome{Session: long(maxOpaqueBytes), ClusterEpoch: long(maxOpaqueBytes)}}},
 		{Body: &pb.HubMessage_NeedInventory{NeedInventory: &pb.NeedInventory{}}},
 		{Body: &pb.HubMessage_Put{Put: goodPut()}},
-		{Body: &pb.HubMessage_Delete{Delete: &pb.Delete{Sequence: 2, Key: goodKey(), Uid: long(maxOpaqueBytes), Release: true}}},
-		{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{}}},
+		{Body: &pb.HubMessage_Put{Put: goodDelta()}},
+		{Body: &pb.HubMessage_Delete{Delete: goodDelete()}},
+		{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{View: make([]byte, MaxViewBytes)}}},
 		{Body: &pb.HubMessage_Drain{Drain: &pb.Drain{DeadlineMs: 1, Redirect: long(maxRedirectBytes)}}},
 		{Body: &pb.HubMessage_HubInfo{HubInfo: &pb.HubInfo{
 			Addresses: []string{"https://hub.example:10443"}, Authorities: [][]byte{[]byte("one"), []byte("another")},
@@ -199,6 +218,8 @@ func TestHelloLimits(t *testing.T) {
 		{"HubInfo digest", func(h *pb.Hello) { h.HubInfoDigest = h.HubInfoDigest[1:] }, "digest of 15 bytes"},
 		{"many labels", func(h *pb.Hello) { h.Labels["one"] = "more" }, "33 labels"},
 		{"label name", func(h *pb.Hello) { h.Labels = map[string]string{long(64): ""} }, "label name of 64 bytes"},
+		{"view", func(h *pb.Hello) { h.View = append(h.View, 0) }, "view of 129 bytes"},
+		{"encodings", func(h *pb.Hello) { h.Encodings = append(h.Encodings, 0) }, "17 encodings"},
 		{"label value", func(h *pb.Hello) { h.Labels = map[string]string{"a": long(64)} }, "label value of 64 bytes"},
 	})
 }
@@ -224,7 +245,7 @@ func TestInventoryLimits(t *testing.T) {
 		{"digest", func(e *pb.InventoryEntry) { e.Digest = e.Digest[1:] }, "digest of 15 bytes"},
 		{"no state", func(e *pb.InventoryEntry) { e.State = 0 }, "apply state"},
 		{"removed", func(e *pb.InventoryEntry) { e.State = pb.ApplyState_APPLY_STATE_REMOVED }, "apply state"},
-		{"unknown state", func(e *pb.InventoryEntry) { e.State = 7 }, "apply state"},
+		{"unknown state", func(e *pb.InventoryEntry) { e.State = 8 }, "apply state"},
 		{"negative state", func(e *pb.InventoryEntry) { e.State = -1 }, "apply state"},
 		{"message", func(e *pb.InventoryEntry) { e.Message += "x" }, "message of 1025 bytes"},
 	})
@@ -237,9 +258,12 @@ func TestAppliedLimits(t *testing.T) {
 		{"uid", func(r *pb.ApplyResult) { r.Uid += "x" }, "uid of 129 bytes"},
 		{"digest", func(r *pb.ApplyResult) { r.Digest = nil }, "digest of 0 bytes"},
 		{"no state", func(r *pb.ApplyResult) { r.State = 0 }, "apply state"},
-		{"unknown state", func(r *pb.ApplyResult) { r.State = 7 }, "apply state"},
+		{"unknown state", func(r *pb.ApplyResult) { r.State = 8 }, "apply state"},
 		{"message", func(r *pb.ApplyResult) { r.Message += "x" }, "message of 1025 bytes"},
 	})
+	progressing := goodResult()
+	progressing.State = pb.ApplyState_APPLY_STATE_PROGRESSING
+	NewWithT(t).Expect(decodeAgent(agentApplied(progressing))).To(Succeed())
 }
 
 func TestNackLimits(t *testing.T) {
@@ -254,12 +278,18 @@ func TestNackLimits(t *testing.T) {
 	})
 }
 
-func TestAckLimits(t *testing.T) {
+func TestRangeLimits(t *testing.T) {
 	t.Parallel()
-	good := func() *pb.SequenceRange { return &pb.SequenceRange{First: 4, Last: 4} }
-	refusedByAll(t, good, func(r *pb.SequenceRange) error { return decodeAgent(agentAck(r)) }, []change[*pb.SequenceRange]{
-		{"backwards", func(r *pb.SequenceRange) { r.First++ }, "range 5 to 4"},
-	})
+	many := make([]*pb.SequenceRange, MaxEntries+1)
+	for i := range many {
+		many[i] = &pb.SequenceRange{}
+	}
+	for name, message := range map[string]func(...*pb.SequenceRange) *pb.AgentMessage{"ack": agentAck, "done": agentDone} {
+		g := NewWithT(t)
+		g.Expect(decodeAgent(message(many[1:]...))).To(Succeed(), name)
+		g.Expect(decodeAgent(message(many...))).To(MatchError(ContainSubstring("4097 ranges")), name)
+		g.Expect(decodeAgent(message(&pb.SequenceRange{First: 5, Last: 4}))).To(MatchError(ContainSubstring("from 5 to 4")), name)
+	}
 }
 
 func TestPutLimits(t *testing.T) {
@@ -268,12 +298,38 @@ func TestPutLimits(t *testing.T) {
 	refusedByAll(t, goodPut, put, []change[*pb.Put]{
 		{"no key", func(p *pb.Put) { p.Key = nil }, "without kind or name"},
 		{"no encoding", func(p *pb.Put) { p.Encoding = 0 }, "encoding 0"},
-		{"unknown encoding", func(p *pb.Put) { p.Encoding = 2 }, "encoding 2"},
+		{"unknown encoding", func(p *pb.Put) { p.Encoding = 4 }, "encoding 4"},
+		{"base of JSON", func(p *pb.Put) { p.Base = make([]byte, BaseBytes) }, "base of 8 bytes for encoding 1"},
+		{"base of ZSTD", func(p *pb.Put) { p.Base, p.Encoding = []byte{1}, pb.Encoding_ENCODING_ZSTD }, "base of 1 bytes for encoding 2"},
 		{"uid", func(p *pb.Put) { p.Uid += "x" }, "uid of 129 bytes"},
 		{"version", func(p *pb.Put) { p.Version += "x" }, "version of 129 bytes"},
 		{"apiVersion", func(p *pb.Put) { p.ApiVersion += "x" }, "apiVersion of 318 bytes"},
 		{"resource", func(p *pb.Put) { p.Resource += "x" }, "resource of 254 bytes"},
 		{"payload", func(p *pb.Put) { p.Payload = make([]byte, MaxObjectBytes+1) }, "payload of 4194305 bytes"},
+	})
+}
+
+func TestDeltaLimits(t *testing.T) {
+	t.Parallel()
+	put := func(p *pb.Put) error { return decodeHub(&pb.HubMessage{Body: &pb.HubMessage_Put{Put: p}}) }
+	refusedByAll(t, goodDelta, put, []change[*pb.Put]{
+		{"no base", func(p *pb.Put) { p.Base = nil }, "base of 0 bytes"},
+		{"a whole digest", func(p *pb.Put) { p.Base = digest() }, "base of 16 bytes"},
+		{"uid", func(p *pb.Put) { p.Uid = "x" }, "a difference with"},
+		{"apiVersion", func(p *pb.Put) { p.ApiVersion = "x" }, "a difference with"},
+		{"resource", func(p *pb.Put) { p.Resource = "x" }, "a difference with"},
+		{"no key", func(p *pb.Put) { p.Key = nil }, "without kind or name"},
+		{"payload", func(p *pb.Put) { p.Payload = make([]byte, MaxObjectBytes+1) }, "payload of 4194305 bytes"},
+	})
+}
+
+func TestDeleteLimits(t *testing.T) {
+	t.Parallel()
+	decode := func(d *pb.Delete) error { return decodeHub(&pb.HubMessage{Body: &pb.HubMessage_Delete{Delete: d}}) }
+	refusedByAll(t, goodDelete, decode, []change[*pb.Delete]{
+		{"no key", func(d *pb.Delete) { d.Key = nil }, "without kind or name"},
+		{"uid", func(d *pb.Delete) { d.Uid += "x" }, "uid of 129 bytes"},
+		{"as of", func(d *pb.Delete) { d.AsOf += "x" }, "version of 129 bytes"},
 	})
 }
 
@@ -319,8 +375,7 @@ func TestOtherHubLimits(t *testing.T) {
 		"session of 129 bytes":       {Body: &pb.HubMessage_Welcome{Welcome: &pb.Welcome{Session: long(129)}}},
 		"cluster epoch of 129 bytes": {Body: &pb.HubMessage_Welcome{Welcome: &pb.Welcome{ClusterEpoch: long(129)}}},
 		"redirect of 1025 bytes":     {Body: &pb.HubMessage_Drain{Drain: &pb.Drain{Redirect: long(1025)}}},
-		"uid of 129 bytes":           {Body: &pb.HubMessage_Delete{Delete: &pb.Delete{Key: goodKey(), Uid: long(129)}}},
-		"without kind or name":       {Body: &pb.HubMessage_Delete{Delete: &pb.Delete{}}},
+		"view of 129 bytes":          {Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{View: make([]byte, 129)}}},
 		"does not know":              {},
 	} {
 		g.Expect(decodeHub(message)).To(And(MatchError(ErrMalformed), MatchError(ContainSubstring(says))), says)

@@ -41,7 +41,8 @@ const (
 
 	// MaxFrameMessages bounds the messages in one frame.
 	MaxFrameMessages = 4096
-	// MaxEntries bounds the entries of one Inventory or Applied, and the ranges of one Ack.
+	// MaxEntries bounds the entries of one Inventory or Applied, and the ranges of one Ack
+	// or Applied.
 	MaxEntries = 4096
 	// MaxInventory bounds the entries of all Inventories of one session.
 	MaxInventory = 100_000
@@ -50,6 +51,10 @@ const (
 	MaxInventoryBytes = 32 << 20
 	// MaxMessageBytes bounds a human-readable message.
 	MaxMessageBytes = 1024
+	// MaxViewBytes bounds the view of a Bookmark or Hello.
+	MaxViewBytes = 128
+	// BaseBytes is how many of the bytes of a digest name the base of a difference.
+	BaseBytes = 8
 
 	maxGroupBytes      = 253
 	maxKindBytes       = 63
@@ -57,6 +62,7 @@ const (
 	maxAPIVersionBytes = maxGroupBytes + 1 + maxKindBytes
 	maxOpaqueBytes     = 128
 	maxVersions        = 16
+	maxEncodings       = 16
 	maxRedirectBytes   = 1024
 )
 
