@@ -28,6 +28,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/rollout"
 )
 
 // SourceID names an ObjectSync, or, with an empty namespace, a ClusterObjectSync.
@@ -49,6 +50,9 @@ type Source struct {
 	NodeSelector labels.Selector
 	// Retain leaves objects on the node once nothing wants them there.
 	Retain bool
+	// Rollout is the order in which the nodes get what the source covers, as far as
+	// Index.SetRollout lets them; nil for all at once.
+	Rollout *rollout.Order
 	// Suspend freezes on the nodes what the source covers.
 	Suspend bool
 	// ApproveDeletes releases deletions, of what the source covers, that are held back.
@@ -95,8 +99,12 @@ type Want struct {
 	// Retain is the fate of Object once it is no longer wanted.
 	Retain bool
 	// Frozen says to leave the node as it is, whatever Object says: a source that
-	// may cover the key is suspended or its kind has not been listed, or the node is suspended.
+	// may cover the key is suspended or its kind has not been listed, the node waits for
+	// its turn, or it is suspended.
 	Frozen bool
+	// Waiting says that the key is frozen since the turn of the node in a rollout has not
+	// come. Object is what it gets then.
+	Waiting bool
 	// Approved says that deletions of the key need no further approval.
 	Approved bool
 	// Seen is the resource version up to which the manager knows the kind; empty
@@ -132,4 +140,6 @@ type NodeSettings struct {
 	Suspend bool
 	// Approval is the code of held-back deletions that are approved.
 	Approval string
+	// BytesPerSecond bounds what is sent to the node; 0 leaves it at the manager's default.
+	BytesPerSecond int64
 }

@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/rollout"
 )
 
 // Index is the join of objects, sources and nodes.
@@ -33,7 +34,10 @@ type Index struct {
 	mu      sync.RWMutex
 	sources map[SourceID]*source
 	nodes   map[string]*node
-	tables  map[schema.GroupVersionKind]*Table
+	// naming holds the sources that name a node, by that name; selecting the others.
+	naming    map[string]set[*source]
+	selecting set[*source]
+	tables    map[schema.GroupVersionKind]*Table
 	// byKind holds the tables of one kind in its several API versions, the most
 	// stable version first.
 	byKind map[schema.GroupKind][]*Table
@@ -47,33 +51,42 @@ type Index struct {
 
 type source struct {
 	Source
-	nodes   map[string]*node
-	objects map[object.Key]*item
+	// nodes are those that it selects, with their places in the rollout.
+	nodes   map[*node]string
+	objects set[*item]
 	table   *Table
+	// selection, content and the number of objects make the revision.
+	selection object.Digest
+	content   content
+	revision  string
+	// cursor is how far the rollout has come.
+	cursor rollout.Cursor
 }
 
 type node struct {
 	name     string
 	labels   labels.Set
 	settings NodeSettings
-	sources  map[SourceID]*source
+	sources  set[*source]
 	sink     Sink
 }
 
 // NewIndex makes an empty index. onSource is called, with the index locked, when
-// the objects or the nodes of a source have changed; it must not block nor call the
-// index. It may be nil.
+// the objects, the nodes or the rollout of a source have changed; it must not block nor
+// call the index. It may be nil.
 func NewIndex(onSource func(SourceID)) *Index {
 	if onSource == nil {
 		onSource = func(SourceID) {}
 	}
 	return &Index{
-		sources:  map[SourceID]*source{},
-		nodes:    map[string]*node{},
-		tables:   map[schema.GroupVersionKind]*Table{},
-		byKind:   map[schema.GroupKind][]*Table{},
-		early:    map[string]Sink{},
-		onSource: onSource,
+		sources:   map[SourceID]*source{},
+		nodes:     map[string]*node{},
+		naming:    map[string]set[*source]{},
+		selecting: set[*source]{},
+		tables:    map[schema.GroupVersionKind]*Table{},
+		byKind:    map[schema.GroupKind][]*Table{},
+		early:     map[string]Sink{},
+		onSource:  onSource,
 	}
 }
 
@@ -82,15 +95,16 @@ func (x *Index) SetNode(name string, set labels.Set, settings NodeSettings) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	n := x.nodes[name]
-	if n == nil {
-		n = &node{name: name, sources: map[SourceID]*source{}, sink: x.early[name]}
+	var touched []object.Key
+	switch {
+	case n == nil:
+		n = &node{name: name, labels: set, sources: map[*source]struct{}{}, sink: x.early[name]}
 		delete(x.early, name)
 		x.nodes[name] = n
-	}
-	n.labels = set
-	var touched []object.Key
-	for _, s := range x.sources {
-		touched = append(touched, x.rejoin(s, n)...)
+		touched = x.rejoin(n)
+	case !maps.Equal(n.labels, set):
+		n.labels = set
+		touched = x.rejoin(n)
 	}
 	if n.settings.Suspend != settings.Suspend {
 		touched = append(touched, n.keys()...)
@@ -110,8 +124,8 @@ func (x *Index) DeleteNode(name string) {
 		return
 	}
 	keys := n.keys()
-	for _, s := range n.sources {
-		delete(s.nodes, name)
+	for s := range n.sources {
+		delete(s.nodes, n)
 		x.onSource(s.ID)
 	}
 	x.forgetWaiters(name)
@@ -138,18 +152,13 @@ func (x *Index) Node(name string) (NodeSettings, bool) {
 func (x *Index) SetSource(spec Source) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	s := &source{Source: spec, nodes: map[*node]string{}, objects: set[*item]{}, selection: selection(&spec)}
 	old := x.sources[spec.ID]
 	if old != nil {
 		x.detach(old)
+		s.cursor = old.cursor
 	}
-	s := &source{Source: spec, nodes: map[string]*node{}, objects: map[object.Key]*item{}}
-	x.sources[spec.ID] = s
-	x.attach(s, x.table(spec.Kind))
-	for _, n := range x.nodes {
-		if s.selectsNode(n.name, n.labels) {
-			s.nodes[n.name], n.sources[spec.ID] = n, s
-		}
-	}
+	x.attach(s)
 	if old != nil {
 		old.tell()
 		x.dropUnusedTable(old.table)
@@ -175,52 +184,78 @@ func (x *Index) DeleteSource(id SourceID) {
 // detach unlinks a source. Its own links stay, so that those whom it concerned can
 // still be told.
 func (x *Index) detach(s *source) {
-	for _, n := range s.nodes {
-		delete(n.sources, s.ID)
+	for n := range s.nodes {
+		delete(n.sources, s)
 	}
-	for _, it := range s.objects {
-		delete(it.sources, s.ID)
-	}
-	delete(s.table.sources, s.ID)
+	s.table.unlink(s)
+	remove(x.naming, s.NodeName, s)
+	delete(x.selecting, s)
 	delete(x.sources, s.ID)
 }
 
-// attach links a source to its table and to the objects that it selects.
-func (x *Index) attach(s *source, t *Table) {
-	s.table = t
-	t.sources[s.ID] = s
-	for key, it := range t.items {
-		if key.Namespace == s.ID.Namespace && s.selects(key.Name, it.Labels) {
-			it.sources[s.ID], s.objects[key] = s, it
+// attach links a source to its table, and to the objects and nodes that it selects.
+func (x *Index) attach(s *source) {
+	x.sources[s.ID] = s
+	x.table(s.Kind).link(s)
+	s.revise()
+	if s.NodeName != "" {
+		insert(x.naming, s.NodeName, s)
+		if n := x.nodes[s.NodeName]; n != nil {
+			s.join(n)
 		}
+		return
+	}
+	x.selecting[s] = struct{}{}
+	for _, n := range x.nodes {
+		s.join(n)
 	}
 }
 
-// rejoin links or unlinks one source and one node, and returns the keys that are
-// touched.
-func (x *Index) rejoin(s *source, n *node) []object.Key {
-	_, was := s.nodes[n.name]
+// join links a node to the source if it selects it, unlinks it if not, and reports whether
+// that is news to the node.
+func (s *source) join(n *node) bool {
+	before, was := s.nodes[n]
 	is := s.selectsNode(n.name, n.labels)
-	if was == is {
-		return nil
+	if !is {
+		delete(s.nodes, n)
+		delete(n.sources, s)
+		return was
 	}
-	if is {
-		s.nodes[n.name], n.sources[s.ID] = n, s
-	} else {
-		delete(s.nodes, n.name)
-		delete(n.sources, s.ID)
+	place := s.place(n)
+	s.nodes[n], n.sources[s] = place, struct{}{}
+	return !was || before != place
+}
+
+// rejoin links a node to the sources that select it, and to no others. It returns the keys
+// that are touched.
+func (x *Index) rejoin(n *node) []object.Key {
+	var touched []object.Key
+	for _, sources := range []set[*source]{x.naming[n.name], x.selecting} {
+		for s := range sources {
+			if s.join(n) {
+				x.onSource(s.ID)
+				touched = append(touched, s.keys()...)
+			}
+		}
 	}
-	x.onSource(s.ID)
-	return slices.Collect(maps.Keys(s.objects))
+	return touched
 }
 
 // tell names all that the source covers to all of its nodes.
 func (s *source) tell() {
-	keys := slices.Collect(maps.Keys(s.objects))
-	for _, n := range s.nodes {
+	keys := s.keys()
+	for n := range s.nodes {
 		n.tell(keys, true)
 		n.recheck()
 	}
+}
+
+func (s *source) keys() []object.Key {
+	keys := make([]object.Key, 0, len(s.objects))
+	for it := range s.objects {
+		keys = append(keys, it.Object.Key)
+	}
+	return keys
 }
 
 // recheckIfApproved wakes every node when the source approves deletions: it may
@@ -248,10 +283,10 @@ func (n *node) recheck() {
 
 // keys are all that the sources of the node cover.
 func (n *node) keys() []object.Key {
-	seen := map[object.Key]struct{}{}
-	for _, s := range n.sources {
-		for key := range s.objects {
-			seen[key] = struct{}{}
+	seen := set[object.Key]{}
+	for s := range n.sources {
+		for it := range s.objects {
+			seen[it.Object.Key] = struct{}{}
 		}
 	}
 	return slices.Collect(maps.Keys(seen))
@@ -264,9 +299,10 @@ func (x *Index) table(gvk schema.GroupVersionKind) *Table {
 	}
 	t := &Table{
 		index: x, kind: gvk,
-		items:   map[object.Key]*item{},
-		sources: map[SourceID]*source{},
-		waiters: map[waiterID]*waiter{},
+		spaces:    map[string]*space{},
+		sources:   set[*source]{},
+		approving: set[*source]{},
+		waiters:   map[waiterID]*waiter{},
 	}
 	x.tables[gvk] = t
 	same := slices.Concat(x.byKind[gvk.GroupKind()], []*Table{t})

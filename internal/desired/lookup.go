@@ -69,7 +69,7 @@ func (x *Index) Unlisted(name string) (schema.GroupVersionKind, bool) {
 	defer x.mu.RUnlock()
 	var found schema.GroupVersionKind
 	if n := x.nodes[name]; n != nil {
-		for _, s := range n.sources {
+		for s := range n.sources {
 			if !s.Deleting && !s.table.listed && (found.Empty() || s.Kind.String() < found.String()) {
 				found = s.Kind
 			}
@@ -87,20 +87,21 @@ func (x *Index) Lookup(name string, key object.Key) Want {
 	if n == nil {
 		return Want{Frozen: true}
 	}
-	want := Want{Frozen: n.settings.Suspend}
+	var want Want
 	tables := x.byKind[key.GroupKind()]
 	for _, t := range tables {
 		t.describe(&want, n, key)
 	}
+	want.Frozen = want.Waiting || n.settings.Suspend
 	if want.Object == nil {
-		want.Frozen = want.Frozen || n.frozen(key)
+		x.describeUnwanted(&want, n, key)
 		want.Approved = approved(tables, key)
 	}
 	return want
 }
 
 // describe adds what one table knows of a key, if it knows it for sure. The first
-// table to have the object wins.
+// table to have the object for a source that lets the node have it wins.
 func (t *Table) describe(want *Want, n *node, key object.Key) {
 	if !t.listed {
 		return
@@ -111,34 +112,34 @@ func (t *Table) describe(want *Want, n *node, key object.Key) {
 	if w := t.waiters[waiterID{n.name, key}]; w != nil && w.rewound {
 		want.Rewound = true
 	}
-	it := t.items[key]
+	it := t.item(key)
 	if it == nil {
 		return
 	}
-	for _, s := range it.sources {
-		if s.nodes[n.name] == nil || s.Suspend {
+	for s := range it.covers(n) {
+		if s.Suspend {
 			continue
 		}
-		if want.Object == nil {
-			want.Object = it.Object
-		}
 		want.Retain = want.Retain || s.Retain
+		if released := s.releases(n); want.Object == nil || want.Waiting && released {
+			want.Object, want.Waiting = it.Object, !released
+		}
 	}
 }
 
-func (n *node) frozen(key object.Key) bool {
-	for _, s := range n.sources {
-		if s.mayCover(key) && s.freezes(s.table.listed) {
-			return true
-		}
+// describeUnwanted finds out whether what no source is known to want is to be left as it is.
+func (x *Index) describeUnwanted(want *Want, n *node, key object.Key) {
+	for _, s := range x.covering(n, key) {
+		waits := !s.Deleting && !s.releases(n)
+		want.Waiting = want.Waiting || waits
+		want.Frozen = want.Frozen || waits || s.freezes(s.table.listed)
 	}
-	return false
 }
 
 func approved(tables []*Table, key object.Key) bool {
 	for _, t := range tables {
-		for _, s := range t.sources {
-			if s.ApproveDeletes && s.mayCover(key) {
+		for s := range t.approving {
+			if s.mayCover(key) {
 				return true
 			}
 		}

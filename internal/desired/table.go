@@ -18,7 +18,6 @@ package desired
 
 import (
 	"maps"
-	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -34,9 +33,11 @@ type Table struct {
 	// listed: items are complete, so what is not among them does not exist.
 	listed  bool
 	seen    string
-	items   map[object.Key]*item
-	sources map[SourceID]*source
-	waiters map[waiterID]*waiter
+	spaces  map[string]*space
+	sources set[*source]
+	// approving are the sources that approve deletions.
+	approving set[*source]
+	waiters   map[waiterID]*waiter
 }
 
 // Item is an object with the labels by which selectors find it.
@@ -47,7 +48,8 @@ type Item struct {
 
 type item struct {
 	Item
-	sources map[SourceID]*source
+	fingerprint object.Digest
+	sources     set[*source]
 }
 
 // Watch opens the table of a kind for the one watch that fills it.
@@ -64,7 +66,7 @@ func (t *Table) Close() {
 	t.index.mu.Lock()
 	defer t.index.mu.Unlock()
 	t.watched, t.listed, t.seen = false, false, ""
-	for _, s := range t.sources {
+	for s := range t.sources {
 		s.tell()
 		t.index.onSource(s.ID)
 	}
@@ -98,9 +100,11 @@ func (t *Table) Replace(items []Item, version string) {
 		kept[in.Object.Key] = struct{}{}
 		t.upsert(in, touched)
 	}
-	for key := range t.items {
-		if _, ok := kept[key]; !ok {
-			t.remove(key, touched)
+	for _, p := range t.spaces {
+		for _, it := range p.items {
+			if _, ok := kept[it.Object.Key]; !ok {
+				t.remove(it.Object.Key, touched)
+			}
 		}
 	}
 	for n, keys := range touched {
@@ -112,7 +116,7 @@ func (t *Table) Replace(items []Item, version string) {
 		return
 	}
 	t.listed = true
-	for _, s := range t.sources {
+	for s := range t.sources {
 		s.tell()
 		t.index.onSource(s.ID)
 	}
@@ -131,27 +135,28 @@ type bulk map[*node][]object.Key
 
 func (t *Table) upsert(in Item, touched bulk) {
 	key := in.Object.Key
-	it := t.items[key]
+	p := t.space(key.Namespace)
+	it := p.items[key.Name]
 	if it == nil {
-		it = &item{sources: map[SourceID]*source{}}
-		t.items[key] = it
+		it = &item{sources: set[*source]{}}
+		p.items[key.Name] = it
 	} else if unchanged(it.Item, in) {
 		it.Object = in.Object
 		t.tellSources(it)
 		return
 	}
-	before := maps.Clone(it.sources)
-	it.Item = in
-	for id, s := range t.sources {
-		if key.Namespace == id.Namespace && s.selects(key.Name, in.Labels) {
-			it.sources[id], s.objects[key] = s, it
-		} else if before[id] != nil {
-			delete(it.sources, id)
-			delete(s.objects, key)
+	concerned := maps.Clone(it.sources)
+	for s := range concerned {
+		s.drop(it)
+	}
+	it.Item, it.fingerprint = in, fingerprint(in.Object)
+	for s := range p.candidates(key.Name) {
+		if s.selects(key.Name, in.Labels) {
+			s.take(it)
 		}
 	}
-	maps.Copy(before, it.sources)
-	t.tell(key, before, touched)
+	maps.Copy(concerned, it.sources)
+	t.tell(key, concerned, touched)
 }
 
 // unchanged: a new version of the same content and labels is news to no node.
@@ -161,62 +166,40 @@ func unchanged(before, after Item) bool {
 }
 
 func (t *Table) remove(key object.Key, touched bulk) {
-	it := t.items[key]
+	it := t.item(key)
 	if it == nil {
 		return
 	}
-	delete(t.items, key)
-	for _, s := range it.sources {
-		delete(s.objects, key)
+	delete(t.spaces[key.Namespace].items, key.Name)
+	t.tidy(key.Namespace)
+	concerned := maps.Clone(it.sources)
+	for s := range concerned {
+		s.drop(it)
 	}
-	t.tell(key, it.sources, touched)
+	t.tell(key, concerned, touched)
 }
 
 // tell names a key to the nodes of sources at once, or adds it to what is touched in bulk.
-func (t *Table) tell(key object.Key, sources map[SourceID]*source, touched bulk) {
+// The sources have got another revision.
+func (t *Table) tell(key object.Key, sources set[*source], touched bulk) {
 	keys := []object.Key{key}
-	for id, s := range sources {
-		for _, n := range s.nodes {
+	for s := range sources {
+		s.revise()
+		for n := range s.nodes {
 			if touched == nil {
 				n.tell(keys, false)
 			} else {
 				touched[n] = append(touched[n], key)
 			}
 		}
-		t.index.onSource(id)
+		t.index.onSource(s.ID)
 	}
 }
 
 func (t *Table) tellSources(it *item) {
-	for id := range it.sources {
-		t.index.onSource(id)
+	for s := range it.sources {
+		t.index.onSource(s.ID)
 	}
-}
-
-// SourceView is what a source comes to, once joined.
-type SourceView struct {
-	// Listed says that the kind has been listed, so that Objects is complete.
-	Listed bool
-	// Objects are what the source covers, ordered by key.
-	Objects []*object.Object
-	// Nodes are the names of the nodes that it selects, in order.
-	Nodes []string
-}
-
-// View reports what a source comes to; false if there is no such source.
-func (x *Index) View(id SourceID) (SourceView, bool) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	s := x.sources[id]
-	if s == nil {
-		return SourceView{}, false
-	}
-	view := SourceView{Listed: s.table.listed, Nodes: slices.Sorted(maps.Keys(s.nodes))}
-	for _, it := range s.objects {
-		view.Objects = append(view.Objects, it.Object)
-	}
-	slices.SortFunc(view.Objects, func(a, b *object.Object) int { return a.Compare(b.Key) })
-	return view, true
 }
 
 // SourcesOf names the sources that want a key on a node, in no order.
@@ -228,10 +211,8 @@ func (x *Index) SourcesOf(name string, key object.Key) []SourceID {
 		return nil
 	}
 	var ids []SourceID
-	for _, s := range n.sources {
-		if s.mayCover(key) {
-			ids = append(ids, s.ID)
-		}
+	for _, s := range x.covering(n, key) {
+		ids = append(ids, s.ID)
 	}
 	return ids
 }
