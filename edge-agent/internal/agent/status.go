@@ -56,12 +56,15 @@ type Status struct {
 
 // Counts are numbers of objects by state.
 type Counts struct {
-	// Held are the objects in the store: those that are Applied, Pending or Failed.
-	Held     int `json:"held"`
-	Applied  int `json:"applied"`
-	Pending  int `json:"pending"`
-	Failed   int `json:"failed"`
-	Removing int `json:"removing"`
+	// Held are the objects in the store: those that are Applied, Progressing, Pending or
+	// Failed.
+	Held    int `json:"held"`
+	Applied int `json:"applied"`
+	// Progressing are those that are applied and not healthy yet.
+	Progressing int `json:"progressing,omitempty"`
+	Pending     int `json:"pending"`
+	Failed      int `json:"failed"`
+	Removing    int `json:"removing"`
 }
 
 // Problem is an object that is not as it should be.
@@ -153,6 +156,8 @@ func (c *Counts) add(state store.State) {
 	switch state {
 	case store.Applied:
 		c.Applied++
+	case store.Progressing:
+		c.Progressing++
 	case store.Failed:
 		c.Failed++
 	default:

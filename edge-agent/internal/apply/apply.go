@@ -32,11 +32,21 @@ type Target interface {
 	// Name is how the configuration, messages and logs call the target.
 	Name() string
 	// Apply makes the target hold the record and reports whether it had to change
-	// anything for that. It may be called again for what is there already.
+	// anything for that. It may be called again for what is there already. An error that
+	// is ErrProgressing or ErrUnhealthy is about what it has applied.
 	Apply(ctx context.Context, entry *store.Entry) (changed bool, err error)
 	// Remove takes away what Apply put there for the record, of which the payload is
 	// no longer known. That it is gone already is no error.
 	Remove(ctx context.Context, entry *store.Entry) error
+}
+
+// HealthTarget is a target that knows whether what it holds does what it is for. Of what
+// any other target holds nothing more is expected once it is applied.
+type HealthTarget interface {
+	Target
+	// Health looks at what Apply has put there and returns ErrProgressing, ErrUnhealthy or
+	// nil. It is cheaper than Apply; what is gone meanwhile it applies again.
+	Health(ctx context.Context, entry *store.Entry) error
 }
 
 // Every error of a target is tried again later, except one that is ErrInvalid.
@@ -46,4 +56,12 @@ var (
 	ErrInvalid = errors.New("cannot be applied here")
 	// ErrWaiting: nothing has failed, but something has to happen first.
 	ErrWaiting = errors.New("waiting")
+	// ErrProgressing: it is applied, and not healthy yet.
+	ErrProgressing = errors.New("not healthy yet")
+	// ErrUnhealthy: it is applied, and does not become healthy as it is.
+	ErrUnhealthy = errors.New("not healthy")
 )
+
+func aboutHealth(err error) bool {
+	return errors.Is(err, ErrProgressing) || errors.Is(err, ErrUnhealthy)
+}

@@ -41,7 +41,8 @@ type Options struct {
 	// minute by default.
 	CheckInterval time.Duration
 	// FirstRetry is how long after a failure the next attempt is made, half a second
-	// by default; MaxRetry is where doubling it ends, two minutes by default.
+	// by default; MaxRetry is where doubling it ends, two minutes by default. What is not
+	// healthy yet is looked at likewise, and at least every CheckInterval.
 	FirstRetry, MaxRetry time.Duration
 	// Timeout bounds one call of a target; 10 seconds by default. Where a target does not
 	// answer, work of later ranks waits for the first attempts of the earlier ones.
@@ -166,7 +167,7 @@ func (e *Engine) queueUnfinished() error {
 }
 
 func (e *Engine) queueChecks() error {
-	return e.queueEach(func(state store.State) bool { return state == store.Applied },
+	return e.queueEach(isApplied,
 		func(object.Key, store.State) stage { return stageCheck })
 }
 

@@ -80,7 +80,8 @@ func NewKubernetes(name string, config KubernetesConfig) (*Kubernetes, error) {
 func (k *Kubernetes) Name() string { return k.name }
 
 // Apply applies the object. One that was deleted and made anew in the cloud is
-// deleted here first; until that one is gone Apply is ErrWaiting.
+// deleted here first; until that one is gone Apply is ErrWaiting. Then it is ErrProgressing
+// until the object is healthy.
 func (k *Kubernetes) Apply(ctx context.Context, entry *store.Entry) (changed bool, err error) {
 	desired, err := localObject(entry)
 	if err != nil {
@@ -105,7 +106,7 @@ func (k *Kubernetes) Apply(ctx context.Context, entry *store.Entry) (changed boo
 	if err != nil {
 		return false, k.explain(err, entry)
 	}
-	return differ(live, applied), nil
+	return differ(live, applied), health(applied)
 }
 
 // clear returns the live object, nil if there is none, after it has made sure that it

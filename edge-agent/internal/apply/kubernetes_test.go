@@ -68,20 +68,21 @@ func TestKubernetes(t *testing.T) {
 	t.Cleanup(func() { NewWithT(t).Expect(plane.Stop()).To(Succeed()) })
 
 	tests := map[string]func(c *cluster){
-		"applies and updates":                  testAppliesAndUpdates,
-		"leaves the cloud's metadata behind":   testForeignMetadata,
-		"makes a missing namespace":            testMissingNamespace,
-		"replaces an object of another uid":    testReplacesAnotherUID,
-		"waits for finalizers":                 testWaitsForFinalizers,
-		"repairs what others change":           testRepairs,
-		"leaves alone what others add":         testLeavesOthersFields,
-		"removes only what is its own":         testRemovesOnlyItsOwn,
-		"removes what was not replaced":        testRemovesWhatWasNotReplaced,
-		"never deletes a system namespace":     testSystemNamespaces,
-		"removes a namespace":                  testRemovesANamespace,
-		"custom resources wait for their kind": testCustomResources,
-		"refuses hostile names":                testHostileNames,
-		"services get an address of their own": testService,
+		"applies and updates":                    testAppliesAndUpdates,
+		"leaves the cloud's metadata behind":     testForeignMetadata,
+		"makes a missing namespace":              testMissingNamespace,
+		"replaces an object of another uid":      testReplacesAnotherUID,
+		"waits for finalizers":                   testWaitsForFinalizers,
+		"repairs what others change":             testRepairs,
+		"leaves alone what others add":           testLeavesOthersFields,
+		"removes only what is its own":           testRemovesOnlyItsOwn,
+		"removes what was not replaced":          testRemovesWhatWasNotReplaced,
+		"never deletes a system namespace":       testSystemNamespaces,
+		"removes a namespace":                    testRemovesANamespace,
+		"custom resources wait for their kind":   testCustomResources,
+		"refuses hostile names":                  testHostileNames,
+		"services get an address of their own":   testService,
+		"waits until what it applies is healthy": testHealth,
 	}
 	t.Run("group", func(t *testing.T) {
 		for name, test := range tests {
@@ -163,7 +164,9 @@ func (c *cluster) patch(gvr schema.GroupVersionResource, namespace, name, patch 
 func (c *cluster) apply(entry *store.Entry) (changed bool) {
 	c.t.Helper()
 	changed, err := c.target.Apply(c.t.Context(), entry)
-	c.Expect(err).NotTo(HaveOccurred())
+	if !aboutHealth(err) {
+		c.Expect(err).NotTo(HaveOccurred())
+	}
 	return changed
 }
 
@@ -435,4 +438,33 @@ func TestLocalObjectDropsWhatTheOtherClusterChose(t *testing.T) {
 			g.Expect(local.Object).To(Equal(want), fmt.Sprint(local.Object))
 		})
 	}
+}
+
+func testHealth(c *cluster) {
+	deployments := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	entry := cloudEntry(deployments, "Deployment", "default", "web", "uid-1", map[string]any{"spec": map[string]any{
+		"selector": map[string]any{"matchLabels": map[string]any{"app": "web"}},
+		"template": map[string]any{
+			"metadata": map[string]any{"labels": map[string]any{"app": "web"}},
+			"spec":     map[string]any{"containers": []any{map[string]any{"name": "web", "image": "web"}}},
+		},
+	}})
+	_, err := c.target.Apply(c.t.Context(), entry)
+	c.Expect(err).To(MatchError(ErrProgressing))
+	c.Expect(c.target.Health(c.t.Context(), entry)).To(MatchError(ErrProgressing))
+
+	status := func(status string) {
+		_, err := c.client.Resource(deployments).Namespace("default").Patch(c.t.Context(), "web", types.MergePatchType,
+			[]byte(status), metav1.PatchOptions{}, "status")
+		c.Expect(err).NotTo(HaveOccurred())
+	}
+	status(`{"status":{"observedGeneration":1,"replicas":1,"updatedReplicas":1,"readyReplicas":1,"availableReplicas":1,
+		"conditions":[{"type":"Available","status":"True"},{"type":"Progressing","status":"True","reason":"NewReplicaSetAvailable"}]}}`)
+	c.Expect(c.target.Health(c.t.Context(), entry)).To(Succeed())
+	status(`{"status":{"conditions":[{"type":"Progressing","status":"False","reason":"ProgressDeadlineExceeded"}]}}`)
+	c.Expect(c.target.Health(c.t.Context(), entry)).To(MatchError(ErrUnhealthy))
+
+	c.Expect(c.client.Resource(deployments).Namespace("default").Delete(c.t.Context(), "web", metav1.DeleteOptions{})).To(Succeed())
+	c.Expect(c.target.Health(c.t.Context(), entry)).To(MatchError(ErrProgressing), "it is there again")
+	c.get(deployments, "default", "web")
 }

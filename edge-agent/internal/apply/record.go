@@ -63,7 +63,7 @@ func (e *Engine) recordBatch(batch []finished) {
 	if err := e.store.SetStates(changes); err != nil {
 		e.options.Logger.Error(err, "Cannot record what was applied; it will be applied again")
 		for _, f := range batch {
-			e.retryLater(f.result.Key)
+			e.retryLater(f.result.Key, e.options.MaxRetry)
 		}
 		return
 	}

@@ -39,9 +39,9 @@ func delay(first, most time.Duration, attempts int) time.Duration {
 	return d - rand.N(d/2+1)
 }
 
-// retryLater has the key worked on again after a while, and returns how many
-// attempts in a row were in vain.
-func (e *Engine) retryLater(key object.Key) (attempts int) {
+// retryLater has the key worked on again after a while, of up to most, and returns how
+// many attempts in a row were in vain.
+func (e *Engine) retryLater(key object.Key, most time.Duration) (attempts int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.retries[key]
@@ -52,7 +52,7 @@ func (e *Engine) retryLater(key object.Key) (attempts int) {
 		r.timer.Stop()
 	}
 	r.attempts++
-	r.timer = time.AfterFunc(delay(e.options.FirstRetry, e.options.MaxRetry, r.attempts), func() {
+	r.timer = time.AfterFunc(delay(e.options.FirstRetry, most, r.attempts), func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.add(key, stageRetry)

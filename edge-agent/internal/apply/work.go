@@ -73,10 +73,11 @@ func (e *Engine) process(ctx context.Context, key object.Key, s stage) error {
 		e.stopRetrying(key)
 		return nil
 	}
-	if s == stageCheck && entry.State != store.Applied {
+	if s == stageCheck && !isApplied(entry.State) {
 		return nil
 	}
-	changed, err := e.toTargets(ctx, &entry)
+	onlyHealth := s == stageRetry && entry.State == store.Progressing
+	changed, err := e.toTargets(ctx, &entry, onlyHealth)
 	if ctx.Err() != nil {
 		return nil // The end of the agent is no failure.
 	}
@@ -84,7 +85,7 @@ func (e *Engine) process(ctx context.Context, key object.Key, s stage) error {
 		e.repairs.Add(1)
 		e.options.Logger.Info("Repaired what was changed at the target", "object", key.String())
 	}
-	if s != stageCheck || err != nil {
+	if s != stageCheck || err != nil || entry.State != store.Applied {
 		e.finish(&entry, err)
 	}
 	return nil
@@ -94,19 +95,38 @@ func (e *Engine) process(ctx context.Context, key object.Key, s stage) error {
 func (e *Engine) finish(entry *store.Entry, err error) {
 	result := resultOf(entry, err)
 	again := false
-	if err == nil || errors.Is(err, ErrInvalid) {
+	switch {
+	case err == nil || errors.Is(err, ErrInvalid):
 		e.stopRetrying(entry.Key)
-	} else {
-		again = e.retryLater(entry.Key) > 1
+	case result.State == store.Progressing:
+		again = e.retryLater(entry.Key, min(e.options.MaxRetry, e.options.CheckInterval)) > 1
+	default:
+		again = e.retryLater(entry.Key, e.options.MaxRetry) > 1
 	}
 	if again && result.State == entry.State && result.Message == entry.Message {
 		return
 	}
-	if err != nil {
-		e.options.Logger.Info("Not applied", "object", entry.Key.String(), "state", result.State.String(), "reason", result.Message)
-	}
+	e.log(entry, result, again)
 	e.results <- finished{result: result, revision: entry.Revision}
 }
+
+// log says so when an object gets another state, other than as it should.
+func (e *Engine) log(entry *store.Entry, result Result, again bool) {
+	log := e.options.Logger.WithValues("object", entry.Key.String(), "state", result.State.String())
+	switch {
+	case again && result.State == entry.State:
+		log.V(1).Info("Not applied, for another reason", "reason", result.Message)
+	case result.State == store.Progressing:
+		log.Info("Applied, and not healthy yet", "reason", result.Message)
+	case result.Message != "":
+		log.Info("Not applied", "reason", result.Message)
+	case entry.State == store.Failed, entry.State == store.RemoveFailed, entry.State == store.Progressing:
+		log.Info("As it should be again")
+	}
+}
+
+// isApplied reports whether every target holds what is to be there, healthy or not.
+func isApplied(state store.State) bool { return state == store.Applied || state == store.Progressing }
 
 func resultOf(entry *store.Entry, err error) Result {
 	result := Result{Key: entry.Key, UID: entry.UID, Digest: entry.Digest}
@@ -120,6 +140,8 @@ func resultOf(entry *store.Entry, err error) Result {
 		return result
 	case errors.Is(err, ErrWaiting):
 		result.State = waiting
+	case errors.Is(err, ErrProgressing):
+		result.State = store.Progressing
 	default:
 		result.State = failed
 	}
@@ -128,8 +150,9 @@ func resultOf(entry *store.Entry, err error) Result {
 	return result
 }
 
-// toTargets applies or removes the entry at every target that it goes to.
-func (e *Engine) toTargets(ctx context.Context, entry *store.Entry) (changed bool, err error) {
+// toTargets applies or removes the entry at every target that it goes to, or only asks
+// them for its health.
+func (e *Engine) toTargets(ctx context.Context, entry *store.Entry, onlyHealth bool) (changed bool, err error) {
 	if len(entry.Payload) > largeBytes {
 		select {
 		case e.large <- struct{}{}:
@@ -143,7 +166,7 @@ func (e *Engine) toTargets(ctx context.Context, entry *store.Entry) (changed boo
 		if !route.Match.Matches(entry.Key) {
 			continue
 		}
-		changedHere, err := e.toTarget(ctx, route.Target, entry)
+		changedHere, err := e.toTarget(ctx, route.Target, entry, onlyHealth)
 		changed = changed || changedHere
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", route.Target.Name(), err))
@@ -152,17 +175,29 @@ func (e *Engine) toTargets(ctx context.Context, entry *store.Entry) (changed boo
 	return changed, failures.join()
 }
 
-func (e *Engine) toTarget(ctx context.Context, target Target, entry *store.Entry) (changed bool, err error) {
+func (e *Engine) toTarget(ctx context.Context, target Target, entry *store.Entry, onlyHealth bool) (changed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.options.Timeout)
 	defer cancel()
-	if entry.State.Tombstone() {
+	switch {
+	case entry.State.Tombstone():
 		return false, target.Remove(ctx, entry)
+	case onlyHealth:
+		if target, ok := target.(HealthTarget); ok {
+			return false, target.Health(ctx, entry)
+		}
+		return false, nil
 	}
-	return target.Apply(ctx, entry)
+	changed, err = target.Apply(ctx, entry)
+	if entry.State == store.Applied && aboutHealth(err) {
+		// It was healthy once: what became of that is for those to watch who run it.
+		err = nil
+	}
+	return changed, err
 }
 
-// targetErrors are the errors of several targets. Together they are ErrInvalid or
-// ErrWaiting only if every one of them is.
+// targetErrors are the errors of several targets. Together they are as good as the worst:
+// ErrInvalid only if every one of them is, and ErrWaiting or ErrProgressing only if each
+// of them is one of these.
 type targetErrors []error
 
 func (errs targetErrors) join() error {
@@ -170,8 +205,11 @@ func (errs targetErrors) join() error {
 		return errors.Join(errs...)
 	}
 	joined := errors.Join(errs...)
-	for _, class := range []error{ErrInvalid, ErrWaiting} {
-		if !slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, class) }) {
+	for _, classes := range [][]error{{ErrInvalid}, {ErrWaiting, ErrProgressing}} {
+		other := func(err error) bool {
+			return !slices.ContainsFunc(classes, func(class error) bool { return errors.Is(err, class) })
+		}
+		if !slices.ContainsFunc(errs, other) {
 			return joined
 		}
 	}

@@ -152,7 +152,7 @@ func (h *hub) sync(w http.ResponseWriter, r *http.Request) {
 		h.t.Error(err)
 		return
 	}
-	h.sessions <- &session{t: h.t, node: node.Name, serial: node.Certificate.SerialNumber.String(), conn: conn}
+	h.sessions <- &session{t: h.t, node: node.Name, serial: node.Certificate.SerialNumber.String(), conn: conn, sent: map[uint64]*pb.HubMessage{}}
 }
 
 // session is the hub's end of one connection.
@@ -162,6 +162,8 @@ type session struct {
 	serial  string // that of the certificate
 	conn    *websocket.Conn
 	waiting []*pb.AgentMessage
+	// sent are the puts and deletes by sequence.
+	sent map[uint64]*pb.HubMessage
 }
 
 // greet waits for an agent, and welcomes it.
@@ -183,6 +185,9 @@ func (h *hub) greet() (*session, *pb.Hello) {
 
 func (s *session) send(messages ...*pb.HubMessage) {
 	s.t.Helper()
+	for _, message := range messages {
+		s.sent[max(message.GetPut().GetSequence(), message.GetDelete().GetSequence())] = message
+	}
 	frame, err := protocol.EncodeHub(messages...)
 	if err != nil {
 		s.t.Fatal(err)
@@ -216,8 +221,23 @@ func (s *session) results(count int) map[string]*pb.ApplyResult {
 	s.t.Helper()
 	results := map[string]*pb.ApplyResult{}
 	for len(results) < count {
-		for _, result := range s.next().GetApplied().GetResults() {
+		applied := s.next().GetApplied()
+		for _, result := range append(applied.GetResults(), s.done(applied.GetDone())...) {
 			results[result.GetKey().GetName()] = result
+		}
+	}
+	return results
+}
+
+// done are the results that ranges of sequences stand for.
+func (s *session) done(ranges []*pb.SequenceRange) (results []*pb.ApplyResult) {
+	for _, done := range ranges {
+		for sequence := done.GetFirst(); sequence <= done.GetLast(); sequence++ {
+			result := &pb.ApplyResult{Key: s.sent[sequence].GetPut().GetKey(), State: pb.ApplyState_APPLY_STATE_APPLIED}
+			if del := s.sent[sequence].GetDelete(); del != nil {
+				result = &pb.ApplyResult{Key: del.GetKey(), State: pb.ApplyState_APPLY_STATE_REMOVED}
+			}
+			results = append(results, result)
 		}
 	}
 	return results

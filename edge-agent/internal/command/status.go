@@ -120,8 +120,12 @@ func inSync(status *agent.Status, now time.Time) string {
 }
 
 func objects(counts agent.Counts) string {
-	return fmt.Sprintf("%d held: %d applied, %d pending, %d failed; %d being removed",
-		counts.Held, counts.Applied, counts.Pending, counts.Failed, counts.Removing)
+	progressing := ""
+	if counts.Progressing > 0 {
+		progressing = fmt.Sprintf(" %d not healthy yet,", counts.Progressing)
+	}
+	return fmt.Sprintf("%d held: %d applied,%s %d pending, %d failed; %d being removed",
+		counts.Held, counts.Applied, progressing, counts.Pending, counts.Failed, counts.Removing)
 }
 
 func certificate(expires, now time.Time) string {

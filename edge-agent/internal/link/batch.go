@@ -33,14 +33,23 @@ const retryAfter = 5 * time.Second
 // batch is what becomes durable together, in the order of its sequences.
 type batch struct {
 	maxObjectBytes int
+	// held is the store's Get.
+	held func(key object.Key) (entry store.Entry, exists bool, err error)
 	// last is the highest sequence so far, in this batch or before.
 	last uint64
 	ops  []store.Op
 	// sequences are those of ops.
 	sequences []uint64
+	// keys are those of ops, and bytes those of their payloads together.
+	keys  map[object.Key]bool
+	bytes int
 	// refused are the messages that never reach the store.
 	refused []*pb.Nack
 }
+
+// full reports whether the batch is to be committed before anything is added to it. A
+// small frame may hold payloads that are large once they are decoded.
+func (b *batch) full() bool { return b.bytes >= maxBuffered }
 
 func (b *batch) empty() bool { return len(b.ops) == 0 && len(b.refused) == 0 }
 
@@ -58,24 +67,18 @@ func (b *batch) put(put *pb.Put) error {
 	if err := b.take(put.GetSequence()); err != nil {
 		return err
 	}
-	if err := checkPayload(put, b.maxObjectBytes); err != nil {
+	record, err := b.record(put)
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		return err
+	case errors.Is(err, errNoBase):
+		b.refused = append(b.refused, refuse(put.GetSequence(), pb.NackCode_NACK_CODE_NO_BASE, err))
+	case err != nil:
 		b.refused = append(b.refused, reject(put.GetSequence(), err))
-		return nil
+	default:
+		b.bytes += len(record.Payload)
+		b.add(put.GetSequence(), record.Key, store.Op{Put: &store.Put{Record: record, Force: put.GetForce()}})
 	}
-	b.add(put.GetSequence(), store.Op{Put: &store.Put{
-		Record: store.Record{
-			Object: object.Object{
-				Key:        protocol.KeyFromPB(put.GetKey()),
-				APIVersion: put.GetApiVersion(),
-				Resource:   put.GetResource(),
-				UID:        put.GetUid(),
-				Version:    put.GetVersion(),
-				Payload:    put.GetPayload(),
-			},
-			Retain: put.GetRetain(),
-		},
-		Force: put.GetForce(),
-	}})
 	return nil
 }
 
@@ -83,15 +86,18 @@ func (b *batch) delete(del *pb.Delete) error {
 	if err := b.take(del.GetSequence()); err != nil {
 		return err
 	}
-	b.add(del.GetSequence(), store.Op{Delete: &store.Delete{
-		Key:     protocol.KeyFromPB(del.GetKey()),
+	key := protocol.KeyFromPB(del.GetKey())
+	b.add(del.GetSequence(), key, store.Op{Delete: &store.Delete{
+		Key:     key,
 		UID:     del.GetUid(),
 		Release: del.GetRelease(),
+		AsOf:    del.GetAsOf(),
 	}})
 	return nil
 }
 
-func (b *batch) add(sequence uint64, op store.Op) {
+func (b *batch) add(sequence uint64, key object.Key, op store.Op) {
+	b.keys[key] = true
 	b.ops = append(b.ops, op)
 	b.sequences = append(b.sequences, sequence)
 }
@@ -121,12 +127,29 @@ func (b *batch) nacks(outcomes []store.Outcome, commitErr error) []*pb.Nack {
 	return nacks
 }
 
+// expect tells the results that are due for what was stored.
+func (b *batch) expect(outcomes []store.Outcome, tell func(object.Key, expectation)) {
+	for i, outcome := range outcomes {
+		if outcome.Result != store.Stored {
+			continue
+		}
+		ref := referenceOf(b.ops[i])
+		tell(ref.key, expectation{
+			sequence: b.sequences[i],
+			uid:      ref.uid,
+			digest:   outcome.Held.Digest,
+			deleted:  ref.deleted,
+		})
+	}
+}
+
 // follow sorts the keys of a stored batch: the targets have work to do for some. For
 // others nothing will change by itself, but the hub counts what it has sent, and what
 // it was told to be held, as pending until it hears of the state.
 func (b *batch) follow(outcomes []store.Outcome) (work []object.Key, unchanged []reference) {
 	for i, outcome := range outcomes {
 		ref := referenceOf(b.ops[i])
+		ref.deleted = ref.deleted && outcome.Result != store.Stale
 		switch {
 		case outcome.Work:
 			work = append(work, ref.key)
@@ -139,8 +162,9 @@ func (b *batch) follow(outcomes []store.Outcome) (work []object.Key, unchanged [
 
 // reference names one object, not only its place.
 type reference struct {
-	key     object.Key
-	uid     string
+	key object.Key
+	uid string
+	// deleted says that nothing with this uid is held any more.
 	deleted bool
 }
 
@@ -155,11 +179,11 @@ func reject(sequence uint64, why error) *pb.Nack {
 	if why == nil {
 		why = errors.New("refused by the store")
 	}
-	return &pb.Nack{
-		Sequence: sequence,
-		Code:     pb.NackCode_NACK_CODE_REJECT,
-		Message:  oneLine(why.Error()),
-	}
+	return refuse(sequence, pb.NackCode_NACK_CODE_REJECT, why)
+}
+
+func refuse(sequence uint64, code pb.NackCode, why error) *pb.Nack {
+	return &pb.Nack{Sequence: sequence, Code: code, Message: oneLine(why.Error())}
 }
 
 func stale(sequence uint64, held object.Holding) *pb.Nack {

@@ -30,7 +30,8 @@ import (
 func TestBatchTakesOnlyRisingSequences(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	b := &batch{maxObjectBytes: 1 << 20, last: 4}
+	b := batchOf(nil, 1<<20)
+	b.last = 4
 	g.Expect(b.put(put(4, configMap("a", "1")).GetPut())).To(MatchError(errProtocol))
 	g.Expect(b.put(put(5, configMap("a", "1")).GetPut())).To(Succeed())
 	g.Expect(b.delete(del(5, configMap("a", "1")).GetDelete())).To(MatchError(errProtocol))
@@ -41,7 +42,7 @@ func TestBatchTakesOnlyRisingSequences(t *testing.T) {
 
 // mixed is a batch of a put, one that can never be stored, a delete and another put.
 func mixed(g Gomega) *batch {
-	b := &batch{maxObjectBytes: 1 << 20}
+	b := batchOf(nil, 1<<20)
 	broken := put(2, configMap("broken", "1")).GetPut()
 	broken.Payload = []byte("?")
 	g.Expect(b.put(put(1, configMap("a", "1")).GetPut())).To(Succeed())

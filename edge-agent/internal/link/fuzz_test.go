@@ -135,7 +135,11 @@ func FuzzAnswer(f *testing.F) {
 func conversations() [][]*pb.HubMessage {
 	broken := put(3, configMap("broken", "1"))
 	broken.GetPut().Payload = []byte("\xff{")
+	compressed := put(2, configMap("z", "1"))
+	compress(compressed.GetPut())
 	return [][]*pb.HubMessage{
+		{put(1, configMap("z", "1")), bookmark(), difference(2, configMap("z", "1"), configMap("z", "2")), del(3, configMap("z", "1"))},
+		{difference(1, configMap("y", "1"), configMap("y", "2")), compressed, difference(3, configMap("z", "1"), configMap("z", "2"))},
 		{put(1, configMap("a", "2")), put(2, configMap("a", "1")), broken, del(4, configMap("a", "2"))},
 		{needInventory(), put(1, configMap("b", "x")), bookmark(), drainTo("https://b:1")},
 		{hubInfo("one"), needInventory(), hubInfo("two"), needInventory()},

@@ -36,6 +36,12 @@ func (s *session) handle(messages []*pb.HubMessage) error {
 		if err := s.advance(message); err != nil {
 			return err
 		}
+		if pending.full() {
+			if err := s.commit(pending); err != nil {
+				return err
+			}
+			pending = s.newBatch()
+		}
 		var err error
 		switch body := message.GetBody().(type) {
 		case *pb.HubMessage_Put:
@@ -76,7 +82,7 @@ func (s *session) control(message *pb.HubMessage) error {
 	case *pb.HubMessage_NeedInventory:
 		return s.sendInventory()
 	case *pb.HubMessage_Bookmark:
-		return s.bookmark()
+		return s.bookmark(body.Bookmark)
 	case *pb.HubMessage_Drain:
 		s.out.finish(&drain{redirect: usable(body.Drain.GetRedirect())})
 	case *pb.HubMessage_HubInfo:
@@ -127,8 +133,13 @@ func (s *session) sendInventory() error {
 }
 
 // bookmark also remembers the hub's cluster: from now on everything held is from there.
-func (s *session) bookmark() error {
-	if err := s.rememberCluster(); err != nil {
+// And it remembers how much the hub knew: the next one should know no less.
+func (s *session) bookmark(bookmark *pb.Bookmark) error {
+	err := s.rememberCluster()
+	if view := bookmark.GetView(); err == nil && len(view) > 0 {
+		err = s.link.config.Store.SetView(view)
+	}
+	if err != nil {
 		return s.storeFailed(err)
 	}
 	s.link.completed()
@@ -181,7 +192,12 @@ func (s *session) storeFailed(err error) error {
 }
 
 func (s *session) newBatch() *batch {
-	return &batch{maxObjectBytes: s.link.config.MaxObjectBytes, last: s.sequence}
+	return &batch{
+		maxObjectBytes: s.link.config.MaxObjectBytes,
+		held:           s.link.config.Store.Get,
+		last:           s.sequence,
+		keys:           map[object.Key]bool{},
+	}
 }
 
 // commit makes a batch durable, then answers it, then hands it on to be applied.
@@ -205,7 +221,7 @@ func (s *session) commit(b *batch) error {
 }
 
 // reportUnchanged reports the state of objects that the targets will not look at: a
-// delete without work is about something that is gone already.
+// delete that is not stale and without work is about something that is gone already.
 func (s *session) reportUnchanged(references []reference) error {
 	for _, ref := range references {
 		if ref.deleted {

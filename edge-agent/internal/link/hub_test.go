@@ -162,17 +162,55 @@ type peer struct {
 	t       *testing.T
 	conn    *websocket.Conn
 	waiting []*pb.AgentMessage
+	// sent are the puts and deletes by sequence.
+	sent sync.Map
 }
 
 func (p *peer) send(messages ...*pb.HubMessage) {
 	p.t.Helper()
-	frame, err := protocol.EncodeHub(messages...)
+	frame, err := p.encode(messages...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	if err := p.conn.WriteMessage(websocket.BinaryMessage, frame); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// encode makes a frame of messages, and remembers them.
+func (p *peer) encode(messages ...*pb.HubMessage) ([]byte, error) {
+	for _, message := range messages {
+		switch {
+		case message.GetPut() != nil:
+			p.sent.Store(message.GetPut().GetSequence(), message)
+		case message.GetDelete() != nil:
+			p.sent.Store(message.GetDelete().GetSequence(), message)
+		}
+	}
+	return protocol.EncodeHub(messages...)
+}
+
+// states is what an Applied says, by name.
+func (p *peer) states(applied *pb.Applied) map[string]pb.ApplyState {
+	states := map[string]pb.ApplyState{}
+	for _, r := range applied.GetResults() {
+		states[r.GetKey().GetName()] = r.GetState()
+	}
+	for _, done := range applied.GetDone() {
+		for sequence := done.GetFirst(); sequence <= done.GetLast(); sequence++ {
+			sent, ok := p.sent.Load(sequence)
+			if !ok {
+				p.t.Errorf("sequence %d is done, and was never sent", sequence)
+				continue
+			}
+			if put := sent.(*pb.HubMessage).GetPut(); put != nil {
+				states[put.GetKey().GetName()] = pb.ApplyState_APPLY_STATE_APPLIED
+			} else {
+				states[sent.(*pb.HubMessage).GetDelete().GetKey().GetName()] = pb.ApplyState_APPLY_STATE_REMOVED
+			}
+		}
+	}
+	return states
 }
 
 // next returns the next message of the agent.
@@ -238,11 +276,7 @@ func (p *peer) nextResults() map[string]pb.ApplyState {
 	if applied == nil {
 		p.t.Fatal("the next message is not an Applied")
 	}
-	states := map[string]pb.ApplyState{}
-	for _, r := range applied.GetResults() {
-		states[r.GetKey().GetName()] = r.GetState()
-	}
-	return states
+	return p.states(applied)
 }
 
 func (p *peer) close(code int, reason string) {

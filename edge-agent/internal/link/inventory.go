@@ -35,6 +35,10 @@ func (l *Link) hello() (*pb.Hello, error) {
 	if err != nil {
 		return nil, err
 	}
+	view, err := l.config.Store.View()
+	if err != nil {
+		return nil, err
+	}
 	hello := &pb.Hello{
 		ProtocolVersions: []uint32{protocol.Version},
 		AgentVersion:     l.config.AgentVersion,
@@ -45,6 +49,8 @@ func (l *Link) hello() (*pb.Hello, error) {
 		InventoryDigest:  digest[:],
 		MaxObjectBytes:   uint32(l.config.MaxObjectBytes),
 		Labels:           l.config.Labels,
+		View:             view,
+		Encodings:        []pb.Encoding{pb.Encoding_ENCODING_ZSTD, pb.Encoding_ENCODING_ZSTD_DELTA},
 	}
 	if known := l.config.HubInfoDigest(); known != (object.Digest{}) {
 		hello.HubInfoDigest = known[:]

@@ -75,8 +75,12 @@ type Store interface {
 	Epoch() string
 	ClusterEpoch() (string, error)
 	SetClusterEpoch(epoch string) error
+	View() ([]byte, error)
+	SetView(view []byte) error
+	SaveView() error
 	InventoryDigest() (count int, digest object.Digest, err error)
 	ForEach(fn func(store.Entry) error) error
+	Get(key object.Key) (entry store.Entry, exists bool, err error)
 	Peek(key object.Key) (entry store.Entry, exists bool, err error)
 	Commit(ops []store.Op) ([]store.Outcome, error)
 }
@@ -201,6 +205,9 @@ func (l *Link) connect(ctx context.Context, hub string) ending {
 		return endingOf(err, 0)
 	}
 	err = newSession(l, hub, wire, out).run(ctx, hello)
+	if failure := l.config.Store.SaveView(); failure != nil {
+		l.storeFailed(failure)
+	}
 	return endingOf(err, l.lasted())
 }
 

@@ -21,6 +21,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -231,7 +232,7 @@ func (s *stream) send(p *peer, missing []*object.Object, more bool, window chan 
 			s.objects, missing = append(s.objects, o), append(missing, o)
 		}
 		window <- struct{}{}
-		frame, err := protocol.EncodeHub(put(uint64(len(sent)+1), missing[0]))
+		frame, err := p.encode(put(uint64(len(sent)+1), missing[0]))
 		sent, missing = append(sent, missing[0]), missing[1:]
 		if err != nil || p.conn.WriteMessage(websocket.BinaryMessage, frame) != nil {
 			break // the reader says why
@@ -247,9 +248,7 @@ func (s *stream) serve(g Gomega, p *peer, more bool, after func()) {
 	go func() { sent <- s.send(p, missing, more, window) }()
 	acked := uint64(0)
 	err := p.each(func(message *pb.AgentMessage) {
-		for _, result := range message.GetApplied().GetResults() {
-			s.states[result.GetKey().GetName()] = result.GetState()
-		}
+		maps.Copy(s.states, p.states(message.GetApplied()))
 		for ; acked < message.GetAck().GetCumulative(); acked++ {
 			<-window
 		}

@@ -18,6 +18,8 @@ package link
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +46,8 @@ const (
 
 // outbox holds what one session has yet to tell the hub. Whatever piles up while a
 // frame is being written travels in the next one; a newer result of an object
-// replaces the older one. It may be used concurrently.
+// replaces the older one, and one that was expected is told by its sequence alone. It
+// may be used concurrently.
 type outbox struct {
 	// wake has a value when next may have something new.
 	wake chan struct{}
@@ -54,14 +57,21 @@ type outbox struct {
 	ack         uint64
 	acked       uint64
 	inventory   [][]byte
+	expected    map[object.Key]expectation
 	results     map[object.Key]*pb.ApplyResult
+	done        map[object.Key]uint64 // in the place of results
 	resultsOpen bool
 	resultsAt   time.Time
 	finished    error
 }
 
 func newOutbox() *outbox {
-	return &outbox{wake: make(chan struct{}, 1), results: map[object.Key]*pb.ApplyResult{}}
+	return &outbox{
+		wake:     make(chan struct{}, 1),
+		expected: map[object.Key]expectation{},
+		results:  map[object.Key]*pb.ApplyResult{},
+		done:     map[object.Key]uint64{},
+	}
 }
 
 // acknowledge tells that every message up to sequence is persisted, or refused by one
@@ -69,7 +79,7 @@ func newOutbox() *outbox {
 func (o *outbox) acknowledge(sequence uint64, nacks []*pb.Nack) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.nacks)+len(nacks) > maxNacks || len(o.results) > maxResults {
+	if len(o.nacks)+len(nacks) > maxNacks || o.news() > maxResults {
 		return errors.New("the hub goes on sending without reading the answers")
 	}
 	o.nacks = append(o.nacks, nacks...)
@@ -78,15 +88,34 @@ func (o *outbox) acknowledge(sequence uint64, nacks []*pb.Nack) error {
 	return nil
 }
 
+// expect has a result told in short, once it is reported. It comes after the message has
+// been acknowledged; another message about the same key replaces it.
+func (o *outbox) expect(key object.Key, e expectation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.expected[key] = e
+}
+
 // report tells what became of objects. Until openResults it is only kept.
 func (o *outbox) report(results ...*pb.ApplyResult) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, result := range results {
-		o.results[protocol.KeyFromPB(result.GetKey())] = result
+		key := protocol.KeyFromPB(result.GetKey())
+		if e, ok := o.expected[key]; ok && e.fulfilledBy(result) {
+			delete(o.expected, key)
+			delete(o.results, key)
+			o.done[key] = e.sequence
+		} else {
+			delete(o.done, key)
+			o.results[key] = result
+		}
 	}
 	o.ring()
 }
+
+// news is how many objects there is something to tell about. The caller holds o.mu.
+func (o *outbox) news() int { return len(o.results) + len(o.done) }
 
 // forgetResults drops the results given so far: an inventory that is taken from now
 // on holds them.
@@ -94,6 +123,7 @@ func (o *outbox) forgetResults() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.results)
+	clear(o.done)
 }
 
 // openResults lets results go out, after the frames of an inventory if there is one.
@@ -127,6 +157,10 @@ func (o *outbox) next(now time.Time) (frame []byte, wait time.Duration, err erro
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if messages := o.answers(); len(messages) > 0 {
+		// With a frame for them anyway, results need not wait for one of their own.
+		if len(messages) == 1 && len(o.inventory) == 0 && o.resultsOpen && o.news() > 0 {
+			messages = append(messages, o.applied(now))
+		}
 		frame, err = protocol.EncodeAgent(messages...)
 		return frame, 0, err
 	}
@@ -134,16 +168,13 @@ func (o *outbox) next(now time.Time) (frame []byte, wait time.Duration, err erro
 		frame, o.inventory = o.inventory[0], o.inventory[1:]
 		return frame, 0, nil
 	}
-	if !o.resultsOpen || len(o.results) == 0 {
+	if !o.resultsOpen || o.news() == 0 {
 		return nil, 0, o.finished
 	}
 	if wait = o.resultsAt.Sub(now); wait > 0 {
 		return nil, wait, nil
 	}
-	if o.finished == nil {
-		o.resultsAt = now.Add(resultsEvery)
-	}
-	frame, err = protocol.EncodeAgent(o.applied())
+	frame, err = protocol.EncodeAgent(o.applied(now))
 	return frame, 0, err
 }
 
@@ -165,7 +196,11 @@ func (o *outbox) answers() []*pb.AgentMessage {
 	return messages
 }
 
-func (o *outbox) applied() *pb.AgentMessage {
+// applied takes as much news as fits.
+func (o *outbox) applied(now time.Time) *pb.AgentMessage {
+	if o.finished == nil {
+		o.resultsAt = now.Add(resultsEvery)
+	}
 	applied := &pb.Applied{}
 	size := 0
 	for key, result := range o.results {
@@ -176,5 +211,21 @@ func (o *outbox) applied() *pb.AgentMessage {
 		applied.Results = append(applied.Results, result)
 		delete(o.results, key)
 	}
+	if len(o.results) == 0 {
+		applied.Done = o.takeDone(protocol.MaxEntries - len(applied.Results))
+	}
 	return &pb.AgentMessage{Body: &pb.AgentMessage_Applied{Applied: applied}}
+}
+
+func (o *outbox) takeDone(most int) []*pb.SequenceRange {
+	all := make(map[uint64]object.Key, len(o.done))
+	for key, sequence := range o.done {
+		all[sequence] = key
+	}
+	taken, rest := ranges(slices.Collect(maps.Keys(all)), most)
+	clear(o.done)
+	for _, sequence := range rest {
+		o.done[all[sequence]] = sequence
+	}
+	return taken
 }

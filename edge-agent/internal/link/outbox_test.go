@@ -122,10 +122,135 @@ func TestOutboxGathersResultsForAWhile(t *testing.T) {
 	g.Expect(wait).To(Equal(resultsEvery * 3 / 4))
 	g.Expect(err).NotTo(HaveOccurred())
 
-	g.Expect(o.acknowledge(1, nil)).To(Succeed())
-	g.Expect(nextMessages(g, o, epoch.Add(resultsEvery/2))).To(ConsistOf(
-		HaveField("Body", BeAssignableToTypeOf(&pb.AgentMessage_Ack{}))), "an ack does not wait")
 	g.Expect(nextMessages(g, o, epoch.Add(resultsEvery))).To(HaveLen(1))
+}
+
+func TestOutboxSendsResultsWithAnAck(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.openResults(nil)
+	o.report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1))
+	o.report(result("b", pb.ApplyState_APPLY_STATE_APPLIED))
+	g.Expect(o.acknowledge(1, nil)).To(Succeed())
+	g.Expect(nextMessages(g, o, epoch)).To(HaveExactElements(
+		HaveField("Body", BeAssignableToTypeOf(&pb.AgentMessage_Ack{})),
+		HaveField("Body", BeAssignableToTypeOf(&pb.AgentMessage_Applied{}))))
+
+	g.Expect(o.acknowledge(2, nil)).To(Succeed())
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1), "an ack does not wait for results")
+}
+
+// expecting is an outbox that has acknowledged version 1 of objects in this order.
+func expecting(g Gomega, names ...string) *outbox {
+	o := newOutbox()
+	o.openResults(nil)
+	g.Expect(o.acknowledge(uint64(len(names)), nil)).To(Succeed())
+	for i, name := range names {
+		object := configMap(name, "1")
+		o.expect(object.Key, expectation{sequence: uint64(i + 1), uid: object.UID, digest: object.Digest})
+	}
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1))
+	return o
+}
+
+func TestOutboxTellsWhatIsDoneBySequence(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := expecting(g, "a", "b", "c", "d")
+	for _, name := range []string{"d", "b", "a"} {
+		o.report(result(name, pb.ApplyState_APPLY_STATE_APPLIED))
+	}
+	messages := nextMessages(g, o, epoch)
+	g.Expect(messages).To(HaveLen(1))
+	g.Expect(messages[0].GetApplied().GetResults()).To(BeEmpty())
+	g.Expect(messages[0].GetApplied().GetDone()).To(HaveExactElements(
+		And(HaveField("First", uint64(1)), HaveField("Last", uint64(2))),
+		And(HaveField("First", uint64(4)), HaveField("Last", uint64(4)))))
+
+	o.report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+	messages = nextMessages(g, o, epoch.Add(resultsEvery))
+	g.Expect(messages[0].GetApplied().GetResults()).To(HaveLen(1), "it has been told already, and says something new")
+}
+
+func TestOutboxTellsEverythingElseInFull(t *testing.T) {
+	t.Parallel()
+	other := func(change func(*pb.ApplyResult)) *pb.ApplyResult {
+		r := result("a", pb.ApplyState_APPLY_STATE_APPLIED)
+		change(r)
+		return r
+	}
+	for name, r := range map[string]*pb.ApplyResult{
+		"not applied":   other(func(r *pb.ApplyResult) { r.State = pb.ApplyState_APPLY_STATE_FAILED }),
+		"not healthy":   other(func(r *pb.ApplyResult) { r.State = pb.ApplyState_APPLY_STATE_PROGRESSING }),
+		"other content": other(func(r *pb.ApplyResult) { r.Digest = make([]byte, 16) }),
+		"another uid":   other(func(r *pb.ApplyResult) { r.Uid = "uid-0" }),
+		"removed":       other(func(r *pb.ApplyResult) { r.State = pb.ApplyState_APPLY_STATE_REMOVED }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := NewWithT(t)
+			o := expecting(g, "a")
+			o.report(r)
+			applied := nextMessages(g, o, epoch)[0].GetApplied()
+			g.Expect(applied.GetResults()).To(HaveLen(1))
+			g.Expect(applied.GetDone()).To(BeEmpty())
+
+			o.report(result("a", pb.ApplyState_APPLY_STATE_APPLIED))
+			applied = nextMessages(g, o, epoch.Add(resultsEvery))[0].GetApplied()
+			g.Expect(applied.GetResults()).To(BeEmpty())
+			g.Expect(applied.GetDone()).To(HaveLen(1), "it is still expected")
+		})
+	}
+}
+
+func TestOutboxTellsTheLastOfDoneAndFailed(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := expecting(g, "a", "b")
+	o.report(result("a", pb.ApplyState_APPLY_STATE_APPLIED), result("b", pb.ApplyState_APPLY_STATE_FAILED))
+	o.report(result("a", pb.ApplyState_APPLY_STATE_FAILED), result("b", pb.ApplyState_APPLY_STATE_APPLIED))
+
+	applied := nextMessages(g, o, epoch)[0].GetApplied()
+
+	g.Expect(applied.GetResults()).To(HaveExactElements(HaveField("Key.Name", "a")))
+	g.Expect(applied.GetDone()).To(HaveExactElements(HaveField("First", uint64(2))))
+}
+
+func TestOutboxSplitsManyRanges(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	o.openResults(nil)
+	const count = protocol.MaxEntries + 10
+	for i := range uint64(count) {
+		name := fmt.Sprintf("object-%d", i)
+		o.expect(configMap(name, "1").Key, expectation{sequence: 2 * i, uid: "uid-" + name, digest: configMap(name, "1").Digest})
+		o.report(result(name, pb.ApplyState_APPLY_STATE_APPLIED))
+	}
+	told := map[uint64]bool{}
+	for now := epoch; len(told) < count; now = now.Add(resultsEvery) {
+		messages := nextMessages(g, o, now)
+		g.Expect(messages).To(HaveLen(1))
+		for _, r := range messages[0].GetApplied().GetDone() {
+			g.Expect(told).NotTo(HaveKey(r.GetFirst()))
+			told[r.GetFirst()] = true
+		}
+	}
+	g.Expect(nextMessages(g, o, epoch.Add(time.Hour))).To(BeEmpty())
+}
+
+// What the hub waits for most often is short: with the 6 bytes of a WebSocket frame and
+// the 22 of a TLS record an ack stays within 40 bytes for the first 268 million messages.
+func TestAnAckIsShort(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	o := newOutbox()
+	g.Expect(o.acknowledge(1<<28-1, nil)).To(Succeed())
+	frame, _, err := o.next(epoch)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(len(frame) + 6 + 22).To(BeNumerically("<=", 40))
 }
 
 func TestOutboxSplitsManyResults(t *testing.T) {
@@ -196,8 +321,7 @@ func TestOutboxFinishesOnceEverythingIsOut(t *testing.T) {
 	g.Expect(o.acknowledge(1, nil)).To(Succeed())
 	o.finish(errStopped)
 
-	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1), "the ack")
-	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(1), "the result, without waiting")
+	g.Expect(nextMessages(g, o, epoch)).To(HaveLen(2), "the ack, and the result without waiting")
 	_, _, err := o.next(epoch)
 	g.Expect(err).To(MatchError(errStopped))
 }

@@ -162,6 +162,41 @@ func TestBookmarkCompletesAndRemembersTheCluster(t *testing.T) {
 	g.Eventually(a.Status, patience).Should(And(HaveField("Connected", true), HaveField("Complete", false)))
 }
 
+func TestTheViewOfABookmarkIsShownInTheNextHello(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	a := startAgent(t, h, s)
+	viewed := bookmark()
+	viewed.GetBookmark().View = []byte("view-1")
+	p, hello := h.greet(viewed)
+	g.Expect(hello.GetView()).To(BeEmpty())
+	g.Eventually(a.Status, patience).Should(HaveField("Complete", true))
+	p.close(websocket.CloseInternalServerErr, "")
+	_, hello = h.greet(bookmark())
+	g.Expect(hello.GetView()).To(BeEquivalentTo("view-1"))
+	g.Eventually(a.Status, patience).Should(HaveField("Complete", true))
+	g.Expect(s.View()).To(BeEquivalentTo("view-1"), "a bookmark without a view says nothing")
+}
+
+func TestADeleteByAHubThatKnowsLessIsStale(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	h, s := newHub(t), openStore(t)
+	hold(g, s, configMap("a", "7"))
+	startAgent(t, h, s)
+	late := del(1, configMap("a", "7"))
+	late.GetDelete().AsOf = "6"
+	p, _ := h.greet(late)
+
+	nack := p.next().GetNack()
+	g.Expect(nack.GetCode()).To(Equal(pb.NackCode_NACK_CODE_STALE))
+	g.Expect(nack.GetHeldVersion()).To(Equal("7"))
+	g.Expect(p.nextAck()).To(BeEquivalentTo(1))
+	g.Expect(p.nextResults()).To(Equal(map[string]pb.ApplyState{"a": pb.ApplyState_APPLY_STATE_PENDING}))
+	g.Expect(held(g, s)).To(Equal(map[string]string{"a": "7"}))
+}
+
 func TestInventoryIsSentWhenAskedFor(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

@@ -82,7 +82,7 @@ func (l *Link) storeFailed(err error) {
 	l.status.StoreError, l.status.Complete = message, false
 	l.mu.Unlock()
 	if changed {
-		l.config.Log.Error(err, "Cannot store what the hub sends; it will send it again")
+		l.config.Log.Error(err, "Cannot store what the hub says; it will say it again")
 	}
 }
 
