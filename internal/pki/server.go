@@ -47,10 +47,14 @@ func (c *CA) IssueServer(hosts []string, lifetime time.Duration, now time.Time) 
 }
 
 func (c *CA) issueServer(hosts []string, lifetime time.Duration, now time.Time) (*tls.Certificate, error) {
-	template := &x509.Certificate{
+	return c.serve(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: "edgesync-hub"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
+	}, hosts, lifetime, now)
+}
+
+// serve makes a key, and signs the template for it and for the hosts.
+func (c *CA) serve(template *x509.Certificate, hosts []string, lifetime time.Duration, now time.Time) (*tls.Certificate, error) {
 	if err := addHosts(template, hosts); err != nil {
 		return nil, err
 	}
@@ -97,9 +101,9 @@ func Covers(hosts []string, host string) bool {
 // Trust of the authority is another one. It may be used concurrently.
 type ServingCertificate struct {
 	authority *Authority
-	hosts     []string
-	lifetime  time.Duration
-	now       func() time.Time
+	// sign makes a certificate and its key.
+	sign func(ca *CA, now time.Time) (*tls.Certificate, error)
+	now  func() time.Time
 
 	mu      sync.Mutex
 	trust   *Trust           // guarded by mu; what current was made with
@@ -109,7 +113,15 @@ type ServingCertificate struct {
 // NewServingCertificate issues the first certificate, so that wrong hosts are an
 // error at start and not in a handshake. now is the clock.
 func NewServingCertificate(authority *Authority, hosts []string, lifetime time.Duration, now func() time.Time) (*ServingCertificate, error) {
-	s := &ServingCertificate{authority: authority, hosts: hosts, lifetime: lifetime, now: now}
+	return newServingCertificate(authority, now, func(ca *CA, now time.Time) (*tls.Certificate, error) {
+		return ca.IssueServer(hosts, lifetime, now)
+	})
+}
+
+func newServingCertificate(
+	authority *Authority, now func() time.Time, sign func(*CA, time.Time) (*tls.Certificate, error),
+) (*ServingCertificate, error) {
+	s := &ServingCertificate{authority: authority, sign: sign, now: now}
 	if err := s.issue(authority.trust.Load()); err != nil {
 		return nil, err
 	}
@@ -117,13 +129,18 @@ func NewServingCertificate(authority *Authority, hosts []string, lifetime time.D
 }
 
 func (s *ServingCertificate) issue(trust *Trust) error {
-	cert, err := trust.CA.IssueServer(s.hosts, s.lifetime, s.now())
+	cert, err := s.sign(trust.CA, s.now())
 	if err != nil {
 		return err
 	}
 	cert.Certificate = trust.chain(cert.Leaf.Raw)
 	s.trust, s.current = trust, cert
 	return nil
+}
+
+// GetClientCertificate is for the tls.Config of a client: it is GetCertificate.
+func (s *ServingCertificate) GetClientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return s.GetCertificate(nil)
 }
 
 // GetCertificate is for tls.Config. A handshake that finds the certificate due makes
