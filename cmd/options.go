@@ -40,6 +40,7 @@ type options struct {
 	metricsSecure bool
 	healthBind    string
 	hub           hubOptions
+	query         queryOptions
 	log           zap.Options
 }
 
@@ -61,6 +62,7 @@ func defaultOptions() *options {
 		replica:     envOr("POD_NAME", hostname),
 		metricsBind: ":8080",
 		healthBind:  ":8081",
+		query:       defaultQueryOptions(),
 		hub: hubOptions{
 			bind:         ":10443",
 			publicNames:  []string{"localhost", "127.0.0.1"},
@@ -96,6 +98,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.hub.heartbeat, "hub-heartbeat", o.hub.heartbeat, "how often agents ping; after two and a half periods of silence a connection is given up")
 	flags.DurationVar(&o.hub.nodeLifetime, "node-certificate-lifetime", o.hub.nodeLifetime, "how long the certificates of nodes are valid")
 	flags.DurationVar(&o.hub.renewalGrace, "node-certificate-renewal-grace", o.hub.renewalGrace, "how long after its end the certificate of a node that was away can still be renewed")
+	o.query.flags(flags)
 	zapFlags := flag.NewFlagSet("zap", flag.ContinueOnError)
 	o.log.BindFlags(zapFlags)
 	flags.AddGoFlagSet(zapFlags)
@@ -118,5 +121,5 @@ func (o *options) validate() error {
 	case o.hub.renewalGrace < 0:
 		return fmt.Errorf("--node-certificate-renewal-grace must not be negative, but is %s", o.hub.renewalGrace)
 	}
-	return o.hub.completeAddresses()
+	return errors.Join(o.hub.completeAddresses(), o.query.complete())
 }

@@ -156,6 +156,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 		mgr.Add(watches),
 		mgr.Add(id.watcher(mgr, func() { nodes.Announce(); nodes.ReadmitAll() })),
 		mgr.Add(newServer(mgr, o, nodes, direct, id, primed)),
+		addQuery(mgr, o, direct, id, nodes, index, func(string) (string, bool) { return "", false }),
 		mgr.AddReadyzCheck("hub", readyOnce(primed)))
 }
 

@@ -52,3 +52,6 @@ func (a *Authority) Anchors() []*x509.Certificate { return a.Trust().Anchors() }
 
 // AnchorsPEM are the Anchors as PEM.
 func (a *Authority) AnchorsPEM() []byte { return EncodeCertificates(a.Anchors()) }
+
+// Pool holds the Anchors that are valid now.
+func (a *Authority) Pool(now time.Time) *x509.CertPool { return a.Trust().pool(now) }
