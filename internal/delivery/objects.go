@@ -30,6 +30,8 @@ type Stage int
 const (
 	// StageFrozen: the node keeps what it holds.
 	StageFrozen Stage = iota
+	// StageWaiting: it keeps what it holds since its turn in a rollout has not come.
+	StageWaiting
 	// StageQueued: to be sent, or to be deleted.
 	StageQueued
 	// StageSent: sent, and not answered.
@@ -81,6 +83,8 @@ func (e *entry) stage() (Stage, *Failure) {
 		return StageRemoving, nil
 	case progress == InSync && e.want.Object != nil:
 		return StageSynced, nil
+	case e.want.Waiting:
+		return StageWaiting, nil
 	case e.want.Frozen:
 		return StageFrozen, nil
 	case e.want.Object != nil && e.held != nil && e.held.Same(e.want.Holding()):

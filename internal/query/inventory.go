@@ -117,6 +117,7 @@ func keyOf(o queryv1alpha1.InventoryObject) object.Key {
 
 var states = map[delivery.Stage]queryv1alpha1.State{
 	delivery.StageFrozen:    queryv1alpha1.StateFrozen,
+	delivery.StageWaiting:   queryv1alpha1.StateWaiting,
 	delivery.StageQueued:    queryv1alpha1.StateQueued,
 	delivery.StageSent:      queryv1alpha1.StateSent,
 	delivery.StagePersisted: queryv1alpha1.StatePersisted,
