@@ -100,8 +100,8 @@ verify-modules:
 	@echo "verify: hack/kube/go.mod is complete"
 	@GOWORK=off go list -C hack/kube -mod=readonly -deps . >/dev/null
 
-# What is shipped: the programs that the images hold.
-shipped := ./cmd ./edge-agent
+# What is shipped: the programs that the images hold, and the plugin of kubectl.
+shipped := ./cmd ./edge-agent ./cmd/kubectl-edgesync
 
 .PHONY: verify-licenses
 verify-licenses: $(TOOLS)/go-licenses
@@ -147,10 +147,16 @@ fuzz: ## Fuzz every fuzz target for FUZZTIME (30s).
 ##@ Build
 
 .PHONY: build
-build: ## Build bin/manager and bin/edge-agent.
+build: build-plugin ## Build bin/manager, bin/edge-agent and bin/kubectl-edgesync.
 	@echo "build: bin/manager bin/edge-agent $(VERSION)"
 	@$(GO_BUILD) -o bin/manager ./cmd
 	@$(GO_BUILD) -o bin/edge-agent ./edge-agent
+
+.PHONY: build-plugin
+build-plugin: ## Build bin/kubectl-edgesync, the plugin of kubectl.
+	@echo "build: bin/kubectl-edgesync $(VERSION)"
+	@$(GO_BUILD) -o bin/kubectl-edgesync ./cmd/kubectl-edgesync
+	@cp cmd/kubectl-edgesync/kubectl_complete-edgesync bin/
 
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false \
   -ldflags "-s -w -X github.com/edgesync/edgesync/internal/version.Version=$(VERSION)"
