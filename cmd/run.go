@@ -138,7 +138,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	}
 	gate := admission.NewGate(mgr.GetClient(), direct)
 	nodes, err := hub.New(hub.Options{
-		Index: index, Observer: trigger, ClusterEpoch: epoch, Admit: admitTo(gate, id.authority), Info: id.info,
+		Index: index, Observer: trigger, ClusterEpoch: epoch, Admit: admitTo(gate, id.authority), Info: id.info, Current: currentVersion(direct),
 		MaxNodes: o.hub.maxNodes, Heartbeat: o.hub.heartbeat, Log: mgr.GetLogger().WithName("hub"),
 	})
 	if err != nil {
@@ -190,6 +190,16 @@ func clusterEpoch(ctx context.Context, reader client.Reader) (string, error) {
 		return "", fmt.Errorf("read the namespace %s, which identifies the cluster: %w", metav1.NamespaceSystem, err)
 	}
 	return string(namespace.UID), nil
+}
+
+// currentVersion is where the API server is: a list with no resourceVersion is answered with
+// the latest.
+func currentVersion(direct client.Client) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		var nodes syncv1alpha1.EdgeNodeList
+		err := direct.List(ctx, &nodes, client.Limit(1))
+		return nodes.ResourceVersion, err
+	}
 }
 
 // admitTo is the gate as the hub wants it. The certificate was verified when the peer

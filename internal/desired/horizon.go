@@ -107,6 +107,14 @@ func (x *Index) Behind(of []byte) bool {
 	return false
 }
 
+// Beyond reports whether the horizon names something above current, the resource version at
+// which the API server is: asked for its latest after the horizon was shown, it went back, as
+// it does when a backup is restored. What cannot be compared is not above.
+func Beyond(current string, horizon []byte) bool {
+	versions, ok := parseHorizon(horizon)
+	return ok && slices.ContainsFunc(versions[:], func(version string) bool { return object.Older(current, version) })
+}
+
 func parseHorizon(encoded []byte) (versions [feeds]string, ok bool) {
 	if len(encoded) > MaxHorizon {
 		return versions, false

@@ -96,6 +96,16 @@ func TestBehindTakesNoGarbage(t *testing.T) {
 	g.Expect(index.Behind(nil)).To(BeFalse())
 }
 
+func TestBeyond(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	g.Expect(Beyond("99", []byte("1,5,,100"))).To(BeTrue())
+	g.Expect(Beyond("100", []byte("1,5,,100"))).To(BeFalse())
+	g.Expect(Beyond("", []byte("1,5,,100"))).To(BeFalse(), "it cannot be compared")
+	g.Expect(Beyond("99", []byte("2,5,,100"))).To(BeFalse())
+	g.Expect(Beyond("99", nil)).To(BeFalse())
+}
+
 func FuzzBehind(f *testing.F) {
 	f.Add([]byte("1,5,,17"))
 	f.Add([]byte("1,x,5,"))

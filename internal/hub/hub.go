@@ -50,6 +50,8 @@ type Hub struct {
 	opening map[string]*session
 	// contests are the nodes of which several machines have had the session of late.
 	contests map[string]*contest
+	// current is where the API server is.
+	current currentVersion
 	// connections counts the sessions, and what may become one or has been one.
 	connections int
 	draining    bool
@@ -65,6 +67,7 @@ func New(options Options) (*Hub, error) {
 	return &Hub{
 		options:  options,
 		closing:  closing,
+		current:  currentVersion{ask: options.Current},
 		close:    closeNow,
 		sessions: map[string]*session{},
 		opening:  map[string]*session{},

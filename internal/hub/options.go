@@ -51,6 +51,9 @@ type Options struct {
 	// Info is what nodes are to know of the hub, which changes only before Announce is
 	// called. It must keep to the limits of the protocol, is called often, and must not block.
 	Info func() *pb.HubInfo
+	// Current asks the API server itself for the resource version at which it is. It is asked
+	// at most once a second. By default no node has seen too much: see docs/adr/0006.
+	Current func(ctx context.Context) (version string, err error)
 	// ClusterEpoch identifies the cluster, whose resource versions are comparable.
 	ClusterEpoch string
 	Log          logr.Logger
@@ -70,6 +73,9 @@ type Options struct {
 func (o *Options) setDefaults() error {
 	if o.Index == nil || o.Observer == nil || o.Admit == nil || o.Info == nil || o.ClusterEpoch == "" {
 		return errors.New("the hub needs an index, an observer, an admission, an info and a cluster epoch")
+	}
+	if o.Current == nil {
+		o.Current = func(context.Context) (string, error) { return "", errors.New("nobody can be asked") }
 	}
 	setDefault(&o.MaxNodes, 20_000)
 	setDefault(&o.Heartbeat, 20*time.Second)

@@ -38,6 +38,9 @@ func (s *session) read() error {
 	}
 	s.introduce(hello)
 	s.wire.socket.SetPatience(inventoryTimeout)
+	if err := s.awaitView(hello.GetView()); err != nil {
+		return err
+	}
 	keys, entered := s.hub.enter(s)
 	if !entered {
 		return errEnded

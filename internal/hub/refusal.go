@@ -70,6 +70,8 @@ const (
 	causeUndecided cause = "undecided"
 	// causeAdmission: its node is not admitted, or no longer.
 	causeAdmission cause = "admission"
+	// causeBehind: its node has seen more of another replica than this one knows.
+	causeBehind cause = "behind"
 	// causeReplaced: before its Hello had come, its node opened another connection.
 	causeReplaced cause = "replaced"
 	// causeFrame: it sent a frame that is larger than frames may be.
@@ -82,7 +84,7 @@ const (
 
 var causes = []cause{
 	causePending, causeTimeout, causeHandshake, causeRequest, causeNoCertificate, causeExpired, causeDraining,
-	causeDuplicate, causeFull, causeUndecided, causeAdmission, causeReplaced, causeFrame, causeProtocol, causePanic,
+	causeDuplicate, causeFull, causeUndecided, causeAdmission, causeBehind, causeReplaced, causeFrame, causeProtocol, causePanic,
 }
 
 // refusalOf is what the node gets to see of an error of the admission.
