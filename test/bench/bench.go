@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
 )
 
@@ -40,6 +41,9 @@ type bench struct {
 	*report
 	fleet  *fleet.Fleet
 	client client.Client
+	dir    string
+	// nodes are those that crowds are made of, as far as they exist.
+	nodes []pki.Node
 }
 
 // runGroup runs benchmarks on a fleet of their own, with the disk's real fsync.
@@ -65,10 +69,10 @@ func (o *options) runGroup(ctx context.Context, benchmarks []benchmark, report *
 	if err := report.describeFleet(f, dir); err != nil {
 		return err
 	}
-	b := &bench{report: report, fleet: f, client: c}
-	for _, run := range benchmarks {
-		if err := run(ctx, b); err != nil {
-			return err
+	b := &bench{report: report, fleet: f, client: c, dir: dir}
+	for _, benchmark := range benchmarks {
+		if err := benchmark.run(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", benchmark.name, err)
 		}
 	}
 	return nil
@@ -83,6 +87,9 @@ func (b *bench) count(full, short int) int {
 	}
 	return full
 }
+
+// scale is how many nodes or objects stand for size.
+func (b *bench) scale(size int) int { return b.count(size, (size+99)/100) }
 
 // startAgent has the node name, with the label bench=<value>, join and run.
 func (b *bench) startAgent(ctx context.Context, name, label string, options fleet.AgentOptions) (*fleet.Agent, error) {

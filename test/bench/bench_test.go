@@ -162,8 +162,8 @@ func TestReport(t *testing.T) {
 	var table bytes.Buffer
 	r.print(&table)
 	g.Expect(table.String()).To(HavePrefix("cpu=fast\n"))
-	g.Expect(table.String()).To(MatchRegexp(`update_to_file_median_ms +12\.3 +ms +< 10 MISSED +load1=\S+ nodes=2`))
-	g.Expect(table.String()).To(MatchRegexp(`agent_binary_bytes +1234567 +bytes +< 30000000 met`))
+	g.Expect(table.String()).To(MatchRegexp(`update_to_file_median_ms +12\.3 +ms +<= 10 MISSED +load1=\S+ nodes=2`))
+	g.Expect(table.String()).To(MatchRegexp(`agent_binary_bytes +1234567 +bytes +<= 30000000 met`))
 	g.Expect(table.String()).To(MatchRegexp(`ratio +2\.47 +ratio`))
 	g.Expect(table.String()).NotTo(ContainSubstring("nonsense"))
 }

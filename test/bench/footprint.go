@@ -138,16 +138,9 @@ func liveDelivery(ctx context.Context, b *bench) error {
 }
 
 func (b *bench) addWrites(name string, writes map[string]float64, objects int, scenario string) {
-	total := 0.0
-	var list []string
-	for _, request := range slices.Sorted(maps.Keys(writes)) {
-		if writes[request] != 0 {
-			total += writes[request]
-			list = append(list, fmt.Sprintf("%g %s", writes[request], request))
-		}
-	}
+	total, list := sum(writes)
 	b.add(name, total/float64(objects), "writes", settings{
-		"objects": objects, "writes": strings.Join(list, ", "), "scenario": scenario,
+		"objects": objects, "writes": list, "scenario": scenario,
 		"excluded": "leases, which kube-apiserver renews for itself",
 	})
 }
@@ -167,6 +160,36 @@ func (b *bench) countWrites(ctx context.Context, do func() error) (map[string]fl
 		writes[request] -= count
 	}
 	return writes, err
+}
+
+// countAllWrites is countWrites, and likewise the writes to etcd, by operation and resource.
+func (b *bench) countAllWrites(ctx context.Context, do func() error) (writes, etcd map[string]float64, err error) {
+	before, err := b.apiServerMetrics(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if writes, err = b.countWrites(ctx, do); err != nil {
+		return nil, nil, err
+	}
+	after, err := b.apiServerMetrics(ctx)
+	etcd = etcdWritesIn(after)
+	for operation, count := range etcdWritesIn(before) {
+		etcd[operation] -= count
+	}
+	return writes, etcd, err
+}
+
+// etcdWritesIn sums up etcd_requests_total.
+func etcdWritesIn(metrics promtext.Series) map[string]float64 {
+	writes := map[string]float64{}
+	for name, value := range metrics {
+		operation, resource := label(name, "operation"), label(name, "resource")
+		if strings.HasPrefix(name, "etcd_requests_total{") && resource != "leases" &&
+			slices.Contains([]string{"create", "update", "delete"}, operation) {
+			writes[operation+" "+resource] += value
+		}
+	}
+	return writes
 }
 
 // quietWrites waits until nothing is written, and returns all writes so far.

@@ -32,34 +32,48 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // A benchmark reports what it has measured to b. Those of a group share a fleet and run
 // one after the other; what one starts it also stops.
-type benchmark func(ctx context.Context, b *bench) error
+type benchmark struct {
+	name string
+	run  func(ctx context.Context, b *bench) error
+}
 
 var groups = map[string][]benchmark{
 	"sync": {
-		agentBinary,
-		updateToFile,
-		updateArrival,
-		bulkDelivery,
-		deliveryFootprint,
-		liveDelivery,
+		{"agent-binary", agentBinary},
+		{"update-to-file", updateToFile},
+		{"update-arrival", updateArrival},
+		{"bulk-delivery", bulkDelivery},
+		{"footprint", deliveryFootprint},
+		{"live-delivery", liveDelivery},
+	},
+	"fleet": {
+		{"idle", idle},
+		{"fanout", fanout},
+		{"restart", restart},
 	},
 }
 
 // options are the flags.
 type options struct {
 	group string
+	only  string
 	out   string
 	dir   string
 	short bool
 }
 
 func main() {
+	log.SetLogger(logr.Discard()) // whatever goes wrong is an error that is returned
 	var o options
 	flag.StringVar(&o.group, "group", "", "run this group only: "+strings.Join(groupNames(), ", "))
+	flag.StringVar(&o.only, "only", "", "run this benchmark only: "+strings.Join(benchmarkNames(groupNames()...), ", "))
 	flag.StringVar(&o.out, "out", "bench/results.json", "file for the results")
 	flag.StringVar(&o.dir, "dir", "bench", "directory below which everything runs: fsync has to mean something there")
 	flag.BoolVar(&o.short, "short", false, "do little of everything: that it runs is all that the figures then say")
@@ -78,6 +92,15 @@ func runUntilSignal(o *options) error {
 
 func groupNames() []string { return slices.Sorted(maps.Keys(groups)) }
 
+func benchmarkNames(groupNames ...string) (names []string) {
+	for _, group := range groupNames {
+		for _, benchmark := range groups[group] {
+			names = append(names, benchmark.name)
+		}
+	}
+	return names
+}
+
 // run runs the chosen groups. What has been measured before something fails is
 // reported all the same.
 func (o *options) run(ctx context.Context, stdout io.Writer) error {
@@ -88,12 +111,21 @@ func (o *options) run(ctx context.Context, stdout io.Writer) error {
 		}
 		chosen = []string{o.group}
 	}
+	if names := benchmarkNames(chosen...); o.only != "" && !slices.Contains(names, o.only) {
+		return fmt.Errorf("there is no benchmark %q: use one of %s", o.only, strings.Join(names, ", "))
+	}
 	report, err := newReport(o.short)
 	if err != nil {
 		return err
 	}
 	for _, name := range chosen {
-		if err = o.runGroup(ctx, groups[name], report); err != nil {
+		benchmarks := slices.DeleteFunc(slices.Clone(groups[name]), func(benchmark benchmark) bool {
+			return o.only != "" && benchmark.name != o.only
+		})
+		if len(benchmarks) == 0 {
+			continue
+		}
+		if err = o.runGroup(ctx, benchmarks, report); err != nil {
 			err = fmt.Errorf("group %s: %w", name, err)
 			break
 		}

@@ -39,15 +39,60 @@ type result struct {
 	Settings settings `json:"settings"`
 }
 
-// limits are what figures have to stay below.
-var limits = map[string]float64{
-	"update_to_file_median_ms":     10,
-	"update_to_file_p99_ms":        50,
-	"bulk_2000_50ms_persisted_s":   2,
-	"bulk_2000_50ms_applied_s":     3,
-	"api_writes_per_delivery":      0.02,
-	"agent_binary_bytes":           30e6,
-	"agent_rss_1000_objects_bytes": 30e6,
+// limit is what a figure has to keep to.
+type limit struct {
+	value float64
+	least bool
+}
+
+func atMost(value float64) limit  { return limit{value: value} }
+func atLeast(value float64) limit { return limit{value, true} }
+
+func (l limit) metBy(value float64) bool {
+	if l.least {
+		return value >= l.value
+	}
+	return value <= l.value
+}
+
+func (l limit) String() string {
+	if l.least {
+		return ">= " + format(l.value)
+	}
+	return "<= " + format(l.value)
+}
+
+// limits are those of figures by name.
+var limits = map[string]limit{
+	"update_to_file_median_ms":     atMost(10),
+	"update_to_file_p99_ms":        atMost(50),
+	"bulk_2000_50ms_persisted_s":   atMost(2),
+	"bulk_2000_50ms_applied_s":     atMost(3),
+	"api_writes_per_delivery":      atMost(0.02),
+	"agent_binary_bytes":           atMost(30e6),
+	"agent_rss_1000_objects_bytes": atMost(30e6),
+
+	"idle_rss_per_node_bytes":        atMost(40 << 10),
+	"idle_goroutines_per_node":       atMost(2),
+	"idle_1000_cpu_s_per_min":        atMost(0.4),
+	"bulk_objects_per_s_0ms":         atLeast(5000),
+	"bulk_objects_per_s_50ms_rtt":    atLeast(2000),
+	"fleet_1000x10_s":                atMost(6),
+	"fanout_5000_median_ms":          atMost(500),
+	"fanout_5000_last_ms":            atMost(2000),
+	"fanout_api_writes_per_delivery": atMost(0.01),
+	"update_arrival_p50_ms":          atMost(1),
+	"update_arrival_p99_ms":          atMost(5),
+	"update_persisted_p99_ms":        atMost(25),
+	"restart_1000_insync_s":          atMost(1.5),
+	"restart_1000_object_bytes":      atMost(0),
+	"storm_5000_insync_s":            atMost(10),
+	"storm_5000_bytes_per_node":      atMost(1024),
+	"catchup_p99_ms":                 atMost(200),
+	"delta_1kb_wire_bytes":           atMost(150),
+	"delta_100kb_wire_bytes":         atMost(160),
+	"ack_wire_bytes":                 atMost(40),
+	"stuck_object_others_p99_ms":     atMost(5),
 }
 
 // report collects figures.
@@ -56,6 +101,8 @@ type report struct {
 	short   bool
 	machine settings
 	results []result
+	// limits are those that other figures decide.
+	limits map[string]limit
 }
 
 func newReport(short bool) (*report, error) {
@@ -66,7 +113,7 @@ func newReport(short bool) (*report, error) {
 	if short {
 		machine["short"] = true
 	}
-	return &report{short: short, machine: machine}, nil
+	return &report{short: short, machine: machine, limits: map[string]limit{}}, nil
 }
 
 // add adds a figure. The machine and its present load are added to the settings.
@@ -85,6 +132,19 @@ func (r *report) addRatio(name, of, to string) {
 		return
 	}
 	r.add(name, r.value(of)/divisor, "ratio", settings{"of": of, "to": to})
+}
+
+// addGrowth adds how many times as much each of some figures is as the first of them.
+func (r *report) addGrowth(name string, figures ...string) {
+	first := r.value(figures[0])
+	if first <= 0 {
+		return
+	}
+	conditions := settings{}
+	for _, figure := range figures {
+		conditions[figure] = format(r.value(figure) / first)
+	}
+	r.add(name+"_growth", r.value(figures[len(figures)-1])/first, "ratio", conditions)
 }
 
 func (r *report) value(name string) float64 {
@@ -119,16 +179,19 @@ func (r *report) print(w io.Writer) {
 	_ = table.Flush()
 }
 
-// verdict says whether a figure stays below its limit.
+// verdict says whether a figure keeps to its limit.
 func (r *report) verdict(result result) string {
 	limit, exists := limits[result.Name]
+	if own, computed := r.limits[result.Name]; computed {
+		limit, exists = own, true
+	}
 	switch {
 	case !exists || r.short:
 		return ""
-	case result.Value < limit:
-		return "< " + format(limit) + " met"
+	case limit.metBy(result.Value):
+		return limit.String() + " met"
 	default:
-		return "< " + format(limit) + " MISSED"
+		return limit.String() + " MISSED"
 	}
 }
 

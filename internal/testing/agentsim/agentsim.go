@@ -56,6 +56,8 @@ type Config struct {
 	Persist func(frame []byte) error
 	// Ignore tells of which objects the agent takes nothing and never acknowledges anything.
 	Ignore func(key object.Key) bool
+	// Encodings are those beyond JSON that the agent declares; it understands all.
+	Encodings []pb.Encoding
 	// Labels are what the node says of itself; none are needed.
 	Labels map[string]string
 	// HubInfoDigest is that of the HubInfo which the node knows; empty if none.

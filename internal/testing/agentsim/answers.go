@@ -45,6 +45,9 @@ func (a *answers) put(put *pb.Put, digest object.Digest, nack *pb.Nack) {
 		uid = nack.GetHeldUid()
 	}
 	a.take(put.GetSequence())
+	if nack != nil && nack.GetCode() != pb.NackCode_NACK_CODE_STALE {
+		return // nothing has changed
+	}
 	a.results = append(a.results, &pb.ApplyResult{
 		Key: put.GetKey(), Uid: uid, Digest: digest[:], State: pb.ApplyState_APPLY_STATE_APPLIED,
 	})

@@ -17,10 +17,12 @@ limitations under the License.
 package agentsim
 
 import (
+	"bytes"
 	"unique"
 
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/payload"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
@@ -78,9 +80,12 @@ func inventoryMessage(part *pb.Inventory) *pb.AgentMessage {
 func (m *memory) put(put *pb.Put) (object.Digest, *pb.Nack) {
 	key := protocol.KeyFromPB(put.GetKey())
 	held, holds := m.held[key]
-	payload := put.GetPayload()
+	data, nack := decode(put, held)
+	if nack != nil {
+		return held.Digest, nack
+	}
 	next := object.Holding{
-		UID: put.GetUid(), Version: put.GetVersion(), Digest: object.DigestOf(payload), Retain: put.GetRetain(),
+		UID: put.GetUid(), Version: put.GetVersion(), Digest: object.DigestOf(data), Retain: put.GetRetain(),
 	}
 	switch delivery.Admit(held.Holding, holds, next, put.GetForce()) {
 	case delivery.Stale:
@@ -91,7 +96,7 @@ func (m *memory) put(put *pb.Put) (object.Digest, *pb.Nack) {
 	case delivery.Refresh:
 		m.held[key] = holding{next, held.payload}
 	default:
-		m.held[key] = holding{next, unique.Make(string(payload))}
+		m.held[key] = holding{next, unique.Make(string(data))}
 	}
 	return next.Digest, nil
 }
@@ -102,4 +107,20 @@ func (m *memory) delete(del *pb.Delete) {
 	if m.held[key].UID == del.GetUid() {
 		delete(m.held, key)
 	}
+}
+
+// decode is the payload of a Put, with which a difference is to what is held.
+func decode(put *pb.Put, held holding) ([]byte, *pb.Nack) {
+	var base []byte
+	if put.GetEncoding() == pb.Encoding_ENCODING_ZSTD_DELTA {
+		if held.payload == (unique.Handle[string]{}) || !bytes.Equal(put.GetBase(), held.Digest[:len(put.GetBase())]) {
+			return nil, &pb.Nack{Sequence: put.GetSequence(), Code: pb.NackCode_NACK_CODE_NO_BASE}
+		}
+		base = []byte(held.payload.Value())
+	}
+	decoded, err := payload.Decode(put.GetEncoding(), base, put.GetPayload(), protocol.MaxObjectBytes)
+	if err != nil {
+		return nil, &pb.Nack{Sequence: put.GetSequence(), Code: pb.NackCode_NACK_CODE_REJECT, Message: err.Error()}
+	}
+	return decoded, nil
 }

@@ -173,6 +173,7 @@ func (s *session) hello() *pb.AgentMessage {
 		Labels:           s.agent.config.Labels,
 		HubInfoDigest:    memory.hubInfo,
 		View:             memory.view,
+		Encodings:        s.agent.config.Encodings,
 	}}}
 }
 

@@ -125,11 +125,12 @@ func (s *service) Setup(setup Setup, _ *struct{}) error {
 		m := &member{}
 		m.Agent = agentsim.New(agentsim.Config{
 			Hub: setup.Hub, TLS: config,
-			Source:   net.IPv4(127, 1+byte(i>>16), byte(i>>8), byte(i)),
-			Persist:  s.journal.appender(),
-			Ignore:   s.ignores,
-			OnState:  func(from, to agentsim.State) { s.changed(m, from, to) },
-			OnStored: func(arrived time.Time, messages []*pb.HubMessage) { s.stored(i, m, arrived, messages) },
+			Source:    net.IPv4(127, 1+byte(i>>16), byte(i>>8), byte(i)),
+			Encodings: []pb.Encoding{pb.Encoding_ENCODING_ZSTD, pb.Encoding_ENCODING_ZSTD_DELTA},
+			Persist:   s.journal.appender(),
+			Ignore:    s.ignores,
+			OnState:   func(from, to agentsim.State) { s.changed(m, from, to) },
+			OnStored:  func(arrived time.Time, messages []*pb.HubMessage) { s.stored(i, m, arrived, messages) },
 		})
 		s.agents = append(s.agents, m)
 	}
