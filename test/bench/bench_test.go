@@ -69,6 +69,17 @@ func TestShortRun(t *testing.T) {
 		"agent_binary_bytes":           "bytes",
 		"agent_rss_1000_objects_bytes": "bytes",
 		"reconnect_unchanged_bytes":    "bytes",
+
+		"idle_rss_per_node_bytes":        "bytes",
+		"idle_goroutines_per_node":       "goroutines",
+		"idle_1000_cpu_s_per_min":        "s",
+		"fanout_5000_median_ms":          "ms",
+		"fanout_5000_last_ms":            "ms",
+		"fanout_api_writes_per_delivery": "writes",
+		"restart_1000_insync_s":          "s",
+		"restart_1000_object_bytes":      "bytes",
+		"storm_5000_insync_s":            "s",
+		"storm_5000_bytes_per_node":      "bytes",
 	} {
 		g.Expect(byName).To(HaveKey(name))
 		g.Expect(byName[name].Unit).To(Equal(unit), name)
