@@ -53,6 +53,9 @@ type Progress int
 const (
 	// InSync: the node has stored and applied what it should; or holds nothing, as it should.
 	InSync Progress = iota
+	// Waiting: the node keeps what it has since its turn in a rollout has not come, of one
+	// sync or another.
+	Waiting
 	// InProgress: something is still to be sent, stored, applied or removed.
 	InProgress
 	// HeldBack: a deletion waits for approval.
@@ -67,6 +70,8 @@ type Summary struct {
 	// Kept is how many objects the node keeps because it is not known, or not to be
 	// decided now, whether it should hold them.
 	Kept int
+	// Waiting is how many of those Pending wait for the turn of the node in a rollout.
+	Waiting int
 	// Failures are the first ten by object.
 	Failures []Failure
 	// ApprovalCode approves the deletions that are held back.
@@ -107,9 +112,11 @@ func (e *entry) progress() (Progress, *Failure) {
 	switch {
 	case e.flight != nil:
 		return InProgress, nil
-	case e.want.Object == nil && e.want.Frozen:
-		return InSync, nil
 	case e.want.Object == nil && e.held == nil:
+		return InSync, nil
+	case e.waits():
+		return Waiting, nil
+	case e.want.Object == nil && e.want.Frozen:
 		return InSync, nil
 	case e.want.Object == nil && e.removal == heldBack && !e.want.Approved && !e.held.State.removing():
 		return HeldBack, nil
@@ -118,6 +125,11 @@ func (e *entry) progress() (Progress, *Failure) {
 	default:
 		return InProgress, nil
 	}
+}
+
+// waits reports whether the node holds something else than it gets in its turn.
+func (e *entry) waits() bool {
+	return e.want.Waiting && (e.held == nil || !e.held.State.removing() && !e.wants(e.held.Holding))
 }
 
 // currentFailure is a failure of what is wanted now, or of a removal.
@@ -156,6 +168,9 @@ func (n *Node) Summary() Summary {
 			}
 		}
 		switch progress, failure := e.progress(); progress {
+		case Waiting:
+			summary.Waiting++
+			summary.Pending++
 		case InProgress:
 			summary.Pending++
 		case HeldBack:

@@ -75,9 +75,11 @@ type session struct {
 	// What the index has told, and the writer has not looked up yet.
 	changed struct {
 		sync.Mutex
-		keys     map[object.Key]bool
-		recheck  bool
-		draining bool
+		keys    map[object.Key]bool
+		recheck bool
+		// rechecking: the writer is looking up what recheck has asked for.
+		rechecking bool
+		draining   bool
 		// announce: what the node knows of the hub may be out of date.
 		announce bool
 		// absorbing are the keys that the writer looks up at the moment.
@@ -255,6 +257,7 @@ func (s *session) progress(keys []object.Key) (delivery.Progress, []delivery.Fai
 	if s.unabsorbed(keys) {
 		worst = delivery.InProgress
 	}
+	rechecks := s.rechecks()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.node == nil {
@@ -263,6 +266,9 @@ func (s *session) progress(keys []object.Key) (delivery.Progress, []delivery.Fai
 	var failures []delivery.Failure
 	for _, key := range keys {
 		progress, failure := s.node.Progress(key)
+		if progress == delivery.Waiting && rechecks {
+			progress = delivery.InProgress // its turn may have come
+		}
 		worst = max(worst, progress)
 		if failure != nil {
 			failures = append(failures, *failure)
@@ -283,6 +289,13 @@ func (s *session) unabsorbed(keys []object.Key) bool {
 		}
 	}
 	return false
+}
+
+// rechecks reports whether what is frozen is still to be looked up again.
+func (s *session) rechecks() bool {
+	s.changed.Lock()
+	defer s.changed.Unlock()
+	return s.changed.recheck || s.changed.rechecking
 }
 
 func (s *session) unabsorbedKeys() []object.Key {

@@ -127,7 +127,7 @@ func (s *session) waits() []delivery.Wait {
 func (s *session) absorb() (draining bool) {
 	s.changed.Lock()
 	keys, recheck, draining := s.changed.keys, s.changed.recheck, s.changed.draining
-	s.changed.keys, s.changed.recheck, s.changed.absorbing = nil, false, keys
+	s.changed.keys, s.changed.recheck, s.changed.absorbing, s.changed.rechecking = nil, false, keys, recheck
 	s.changed.Unlock()
 
 	index := s.hub.options.Index
@@ -153,7 +153,7 @@ func (s *session) absorb() (draining bool) {
 // absorbed ends what absorb began, and only then tells of it.
 func (s *session) absorbed(changes []delivery.Change) {
 	s.changed.Lock()
-	s.changed.absorbing = nil
+	s.changed.absorbing, s.changed.rechecking = nil, false
 	s.changed.Unlock()
 	keys := make([]object.Key, 0, len(changes))
 	for _, change := range changes {
