@@ -18,7 +18,6 @@ package delivery
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/edgesync/edgesync/internal/object"
@@ -33,8 +32,10 @@ const (
 	NackRetry Code = iota
 	// NackReject: not sent again until the object changes.
 	NackReject
-	// NackStale: the node holds a newer version than was sent.
+	// NackStale: the node holds a newer version than was sent, or than a deletion is as of.
 	NackStale
+	// NackNoBase: the node does not hold what a difference is to; it is sent in full.
+	NackNoBase
 )
 
 // Nack is the refusal of one message.
@@ -63,44 +64,38 @@ type Result struct {
 // Ack takes over that all messages up to cumulative are persisted or refused. It
 // returns the keys concerned.
 func (n *Node) Ack(now time.Time, cumulative uint64) ([]object.Key, error) {
-	if cumulative > n.sequence {
-		return nil, fmt.Errorf("%w: ack of message %d, but only %d were sent", ErrProtocol, cumulative, n.sequence)
-	}
-	var keys []object.Key
-	for n.answered < cumulative {
-		n.answered++
-		keys = append(keys, n.persisted(now, n.answered)...)
-	}
-	return keys, nil
+	return n.AckRange(now, 0, cumulative)
 }
 
 // AckRange is Ack for the messages from first to last, which may leave earlier ones out.
 // However many ranges a node sends, each message is looked at once.
 func (n *Node) AckRange(now time.Time, first, last uint64) ([]object.Key, error) {
-	if last > n.sequence {
-		return nil, fmt.Errorf("%w: ack of message %d, but only %d were sent", ErrProtocol, last, n.sequence)
+	if err := n.mustHaveSent("ack", last); err != nil {
+		return nil, err
 	}
-	from, _ := slices.BinarySearch(n.sent, first)
-	to, exact := slices.BinarySearch(n.sent, last)
-	if exact {
-		to++
+	acknowledged := n.sent.take(first, last)
+	if len(acknowledged) == 0 {
+		return nil, nil
 	}
-	to = max(from, to) // a range backwards is empty
-	acknowledged := slices.Clone(n.sent[from:to])
-	n.sent = slices.Delete(n.sent, from, to)
-	var keys []object.Key
-	for _, sequence := range acknowledged {
-		keys = append(keys, n.persisted(now, sequence)...)
+	keys := make([]object.Key, 0, len(acknowledged))
+	for _, f := range acknowledged {
+		n.land(now, f)
+		keys = append(keys, f.entry.key)
+		n.persisted(now, f)
 	}
 	return keys, nil
 }
 
-func (n *Node) persisted(now time.Time, sequence uint64) []object.Key {
-	f := n.land(sequence)
-	if f == nil {
-		return nil
+func (n *Node) mustHaveSent(answer string, sequence uint64) error {
+	if sequence > n.sequence {
+		return fmt.Errorf("%w: %s of message %d, but only %d were sent", ErrProtocol, answer, sequence, n.sequence)
 	}
+	return nil
+}
+
+func (n *Node) persisted(now time.Time, f *flight) {
 	e := f.entry
+	n.forgetUndone(e)
 	switch {
 	case f.isPut:
 		e.held = &Held{Holding: f.put, State: Pending, since: now}
@@ -111,52 +106,87 @@ func (n *Node) persisted(now time.Time, sequence uint64) []object.Key {
 		e.removal = unguarded
 		delete(n.bulk, e.key)
 	}
-	e.attempts, e.failure = 0, nil
+	if e.held != nil {
+		e.undone = f
+		n.undone.add(f)
+	}
+	e.persistedAt, e.full = n.clock.at(now), false
+	if e.trouble != nil {
+		e.trouble.attempts, e.trouble.failure = 0, nil
+	}
 	n.reconsider(now, e)
-	return []object.Key{e.key}
 }
 
-// land takes a message out of the window.
-func (n *Node) land(sequence uint64) *flight {
-	f := n.flights[sequence]
-	if f != nil {
-		delete(n.flights, sequence)
-		n.inFlight -= f.bytes
-		f.entry.flight = nil
+func (n *Node) forgetUndone(e *entry) {
+	if e.undone != nil {
+		n.undone.drop(e.undone)
+		e.undone = nil
 	}
-	return f
+}
+
+// land takes a message out of the window, and with it whatever was sent before, which the
+// link must have carried.
+func (n *Node) land(now time.Time, f *flight) {
+	f.entry.flight = nil
+	n.pass(f)
+	if n.passedTo < f.sequence {
+		for i, _ := n.sent.index(n.passedTo + 1); i < len(n.sent.list) && n.sent.list[i].sequence < f.sequence; i++ {
+			n.pass(n.sent.list[i])
+		}
+		n.passedTo = f.sequence
+	}
+	n.window.answered(f, now.Sub(f.at), n.sequence)
+}
+
+func (n *Node) pass(f *flight) {
+	if f.entry != nil && !f.passed {
+		f.passed = true
+		n.inFlight -= f.bytes
+		n.underWay--
+	}
 }
 
 // Nack takes over that the node has refused a message. It returns the keys concerned.
 // A refusal that makes no sense counts as NackRetry, so that the message is not sent
 // again at once.
 func (n *Node) Nack(now time.Time, nack Nack) ([]object.Key, error) {
-	if nack.Sequence > n.sequence {
-		return nil, fmt.Errorf("%w: nack of message %d, but only %d were sent", ErrProtocol, nack.Sequence, n.sequence)
+	if err := n.mustHaveSent("nack", nack.Sequence); err != nil {
+		return nil, err
 	}
-	f := n.land(nack.Sequence)
+	f := n.sent.find(nack.Sequence)
 	if f == nil {
 		return nil, nil
 	}
 	e := f.entry
+	n.land(now, f)
+	n.sent.drop(f)
 	switch {
 	case nack.Code == NackReject && f.isPut:
 		if e.wants(f.put) {
-			e.refused = f.put
+			e.troubles().refused = f.put
 			n.fail(now, e, FailedRejected, nack.Message)
 		}
 	case nack.Code == NackStale && object.Older(f.put.Version, nack.Held.Version):
-		if e.held != nil {
-			nack.Held.Retain = e.held.Retain
-		}
-		e.held = &Held{Holding: nack.Held, State: Pending, since: now}
+		n.overtaken(now, e, nack.Held)
+	case nack.Code == NackNoBase && f.isPut && !e.full:
+		e.full = true
 	default:
-		e.attempts++
-		e.retryAt = now.Add(max(n.config.backoff(e.attempts), nack.RetryAfter))
+		t := e.troubles()
+		t.attempts++
+		t.retryAt = now.Add(max(n.config.backoff(t.attempts), nack.RetryAfter))
 		n.fail(now, e, FailedToStore, nack.Message)
 	}
 	n.reconsider(now, e)
 	return []object.Key{e.key}, nil
+}
+
+// overtaken takes over that the node holds something newer than was known.
+func (n *Node) overtaken(now time.Time, e *entry, holds object.Holding) {
+	if e.held != nil {
+		holds.Retain = e.held.Retain
+	}
+	n.forgetUndone(e)
+	e.held = &Held{Holding: holds, State: Pending, since: now}
 }
 
 func (c Config) backoff(attempts int) time.Duration {
@@ -178,8 +208,7 @@ func (n *Node) Applied(now time.Time, result Result) bool {
 		if !e.held.State.removing() {
 			return false
 		}
-		e.held = nil
-		n.reconsider(now, e)
+		n.removed(now, e)
 		return true
 	}
 	if e.held.State.removing() != result.State.removing() ||
@@ -191,5 +220,41 @@ func (n *Node) Applied(now time.Time, result Result) bool {
 	}
 	e.held.State, e.held.Message = result.State, result.Message
 	n.texts.keep(&e.held.Message)
+	if result.State == Applied {
+		n.forgetUndone(e)
+		e.appliedAt = n.clock.at(now)
+	}
 	return true
+}
+
+func (n *Node) removed(now time.Time, e *entry) {
+	n.forgetUndone(e)
+	e.held, e.appliedAt = nil, n.clock.at(now)
+	n.reconsider(now, e)
+}
+
+// Done takes over that nothing is left to do of the messages from first to last: what
+// they brought is applied, what they named is removed. Those that are not acknowledged,
+// or that something later has replaced, count for nothing. It returns the keys concerned.
+func (n *Node) Done(now time.Time, first, last uint64) ([]object.Key, error) {
+	if err := n.mustHaveSent("result", last); err != nil {
+		return nil, err
+	}
+	done := n.undone.take(first, last)
+	if len(done) == 0 {
+		return nil, nil
+	}
+	keys := make([]object.Key, 0, len(done))
+	for _, f := range done {
+		e := f.entry
+		e.undone = nil
+		keys = append(keys, e.key)
+		if !f.isPut {
+			n.removed(now, e)
+			continue
+		}
+		e.held.State, e.held.Message, e.held.since = Applied, "", now
+		e.appliedAt = n.clock.at(now)
+	}
+	return keys, nil
 }

@@ -96,7 +96,7 @@ func TestAckRangesRememberLittle(t *testing.T) {
 			}
 			g.Expect(err).NotTo(HaveOccurred())
 		}
-		g.Expect(len(n.sent)).To(BeNumerically("<=", 2*config.WindowMessages))
+		g.Expect(len(n.sent.list)).To(BeNumerically("<=", 2*config.WindowMessages))
 	}
 	g.Expect(n.sequence).To(BeNumerically(">=", 900), "messages were sent")
 	keys, err := n.AckRange(now, 1, n.sequence)

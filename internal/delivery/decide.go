@@ -75,7 +75,7 @@ func (e *entry) decideWanted(maxObjectBytes int) action {
 	switch {
 	case e.held != nil && e.held.Same(want) && !e.held.State.removing():
 		return nothing
-	case e.refused.UID != "":
+	case e.known().refused.UID != "":
 		return nothing
 	case len(e.want.Object.Payload) > maxObjectBytes:
 		return refuse
@@ -106,5 +106,5 @@ func (e *entry) behind() bool {
 // rewound reports whether the API server is known not to have what the node holds. What
 // was found out about an earlier version says nothing about a later one.
 func (e *entry) rewound() bool {
-	return e.want.Rewound && e.awaits == e.held.Version
+	return e.want.Rewound && e.known().awaits == e.held.Version
 }

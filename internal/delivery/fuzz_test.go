@@ -38,11 +38,14 @@ func FuzzAnswers(f *testing.F) {
 		}, h.inventory())
 		for len(h.script) > 0 {
 			h.step()
-			if n := len(h.node.flights); n > 4 {
+			if n := h.node.underWay; n < 0 || n > 4 {
 				t.Fatalf("%d messages are under way", n)
 			}
-			if h.node.inFlight < 0 || len(h.node.flights) == 0 && h.node.inFlight != 0 {
-				t.Fatalf("%d bytes are under way in %d messages", h.node.inFlight, len(h.node.flights))
+			if h.node.inFlight < 0 || h.node.underWay == 0 && h.node.inFlight != 0 {
+				t.Fatalf("%d bytes are under way in %d messages", h.node.inFlight, h.node.underWay)
+			}
+			if n := h.node.sent.len() + h.node.undone.len(); n > 2*hostileObjects {
+				t.Fatalf("%d messages are remembered", n)
 			}
 			if n := h.node.Size(); n > hostileObjects {
 				t.Fatalf("%d objects", n)
@@ -88,7 +91,7 @@ func (h *hostile) inventory() map[object.Key]Held {
 }
 
 func (h *hostile) step() {
-	switch h.byte() % 8 {
+	switch h.byte() % 10 {
 	case 0:
 		h.node.Desire(h.now, []Change{wanted(h.object())})
 	case 1:
@@ -101,7 +104,7 @@ func (h *hostile) step() {
 		_, _ = h.node.AckRange(h.now, uint64(h.byte()), uint64(h.byte()))
 	case 5:
 		_, _ = h.node.Nack(h.now, Nack{
-			Sequence: uint64(h.byte()), Code: Code(h.byte() % 4), RetryAfter: time.Duration(h.byte()) * time.Hour,
+			Sequence: uint64(h.byte()), Code: Code(h.byte() % 5), RetryAfter: time.Duration(h.byte()) * time.Hour,
 			Held: desired.Want{Object: h.object()}.Holding(),
 		})
 	case 6:
@@ -111,5 +114,9 @@ func (h *hostile) step() {
 		})
 	case 7:
 		h.now = h.now.Add(time.Duration(h.byte()) * time.Second)
+	case 8:
+		_, _ = h.node.Done(h.now, uint64(h.byte()), uint64(h.byte()))
+	case 9:
+		h.node.Encoded(h.now, uint64(h.byte()), h.byte())
 	}
 }

@@ -27,7 +27,6 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -43,12 +42,17 @@ type Node struct {
 	config  Config
 	entries map[object.Key]*entry
 	queue   queue
-	flights map[uint64]*flight
-	// sent are the messages under way, in their order, and some that are answered.
-	sent     []uint64
-	sequence uint64
-	answered uint64
+	// sent are the messages that are not answered. Those up to passedTo do not count for
+	// the window, which holds underWay messages of inFlight bytes.
+	sent     flights
+	passedTo uint64
+	underWay int
 	inFlight int
+	window   window
+	rate     rate
+	sequence uint64
+	// undone are the messages that are persisted, and not applied.
+	undone flights
 	// delayed entries wait for their retryAt, waiting ones for the manager to catch up.
 	delayed map[object.Key]*entry
 	waiting map[object.Key]*entry
@@ -57,17 +61,32 @@ type Node struct {
 	bulk       map[object.Key]*entry
 	bookmarked bool
 	texts      texts
+	clock      clock
 }
 
+// entry is what is known of one key. There is one for each object of each node.
 type entry struct {
-	key    object.Key
-	held   *Held
-	want   desired.Want
-	flight *flight
+	key  object.Key
+	held *Held
+	want desired.Want
+	// flight is the message under way, undone the one that is persisted and not applied.
+	flight, undone *flight
 	// place is where the entry stands in a lane of the queue; nil if it does not.
-	place   *list.Element
-	lane    int
-	removal removal
+	place *list.Element
+	// trouble is nil as long as there was none.
+	trouble *trouble
+	// When the last message was sent, persisted and applied: see clock.
+	sentAt, persistedAt, appliedAt uint32
+	lane                           uint8
+	removal                        removal
+	// inBulk: what is wanted was last changed in bulk.
+	inBulk bool
+	// full: the node did not hold the base of a difference.
+	full bool
+}
+
+// trouble is what went wrong with an object, and is not the rule.
+type trouble struct {
 	failure *Failure
 	// refused is what the node has refused for good.
 	refused  object.Holding
@@ -77,8 +96,26 @@ type entry struct {
 	awaits string
 }
 
+var noTrouble trouble
+
+// known is the trouble, to be read.
+func (e *entry) known() *trouble {
+	if e.trouble == nil {
+		return &noTrouble
+	}
+	return e.trouble
+}
+
+// troubles is the trouble, to be changed.
+func (e *entry) troubles() *trouble {
+	if e.trouble == nil {
+		e.trouble = &trouble{}
+	}
+	return e.trouble
+}
+
 // removal is where an unwanted object stands with the mass-delete guard.
-type removal int
+type removal uint8
 
 const (
 	unguarded removal = iota
@@ -86,14 +123,6 @@ const (
 	// approved by its code.
 	approved
 )
-
-type flight struct {
-	entry   *entry
-	bytes   int
-	put     object.Holding
-	isPut   bool
-	release bool
-}
 
 // Wait is a key for which the manager lags behind: the node holds Version, and the
 // key is to be looked up again once the manager's view of the kind has come so far.
@@ -108,7 +137,7 @@ func New(config Config, inventory map[object.Key]Held) *Node {
 	n := &Node{
 		config:  config,
 		entries: make(map[object.Key]*entry, len(inventory)),
-		flights: map[uint64]*flight{},
+		window:  newWindow(config.WindowBytes),
 		delayed: map[object.Key]*entry{},
 		waiting: map[object.Key]*entry{},
 		bulk:    map[object.Key]*entry{},
@@ -130,9 +159,11 @@ func (n *Node) Desire(now time.Time, changes []Change) {
 			n.entries[change.Key] = e
 		}
 		before := e.want
-		e.want = change.Want
-		if e.refused.UID != "" && !e.wants(e.refused) {
-			e.refused, e.failure = object.Holding{}, nil
+		if e.want = change.Want; e.want.Object != before.Object {
+			e.inBulk = change.Bulk
+		}
+		if refused := e.known().refused; refused.UID != "" && !e.wants(refused) {
+			e.trouble.refused, e.trouble.failure = object.Holding{}, nil
 		}
 		delete(n.waiting, e.key)
 		n.classify(e, before, change.Bulk)
@@ -161,12 +192,12 @@ func (n *Node) reconsider(now time.Time, e *entry) {
 	case nothing:
 		n.settle(e)
 	case refuse:
-		e.refused = e.want.Holding()
+		e.troubles().refused = e.want.Holding()
 		n.fail(now, e, FailedTooLarge, fmt.Sprintf("the object is %d bytes; the node accepts %d",
 			len(e.want.Object.Payload), n.config.MaxObjectBytes))
 	case wait:
 		if n.waiting[e.key] == nil {
-			n.waiting[e.key], e.awaits = e, e.held.Version
+			n.waiting[e.key], e.troubles().awaits = e, e.held.Version
 			n.awaited = append(n.awaited, Wait{Key: e.key, Version: e.held.Version})
 		}
 	default:
@@ -176,102 +207,23 @@ func (n *Node) reconsider(now time.Time, e *entry) {
 
 func (n *Node) schedule(now time.Time, e *entry, act action) {
 	n.bookmarked = false
-	if e.retryAt.After(now) {
+	if e.known().retryAt.After(now) {
 		n.delayed[e.key] = e
 		return
 	}
 	delete(n.delayed, e.key)
-	n.queue.push(e, lane(act, e.key))
+	n.queue.push(e, e.laneFor(act))
 }
 
 // settle forgets what is neither held nor wanted, and failures that are over. What is
 // forgotten may be frozen: whoever wants it later names it again.
 func (n *Node) settle(e *entry) {
-	if e.refused.UID == "" {
-		e.failure = nil
+	if t := e.trouble; t != nil && t.refused.UID == "" {
+		t.failure = nil
 	}
 	if e.held == nil && e.want.Object == nil {
 		delete(n.entries, e.key)
 		delete(n.bulk, e.key)
-	}
-}
-
-// Next takes the messages that may be sent now, at most most of them and, beyond
-// the first, at most mostBytes of payload. It gives nothing while the window is full.
-func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
-	n.wakeDelayed(now)
-	var messages []Message
-	bytes := 0
-	for len(messages) < most && len(n.flights) < n.config.WindowMessages {
-		e := n.queue.first()
-		if e == nil {
-			break
-		}
-		act := e.decide(n.config.MaxObjectBytes)
-		size := e.bytes(act)
-		if len(messages) > 0 && bytes+size > mostBytes ||
-			len(n.flights) > 0 && n.inFlight+size > n.config.WindowBytes {
-			return messages
-		}
-		n.queue.remove(e)
-		messages = append(messages, n.send(e, act))
-		bytes += size
-	}
-	if len(messages) == 0 && n.idle() && !n.bookmarked {
-		n.bookmarked = true
-		return []Message{Bookmark{}}
-	}
-	return messages
-}
-
-func (n *Node) idle() bool {
-	return n.queue.first() == nil && len(n.flights) == 0 && len(n.delayed) == 0 && len(n.waiting) == 0
-}
-
-func (n *Node) send(e *entry, act action) Message {
-	n.sequence++
-	f := &flight{entry: e, bytes: e.bytes(act)}
-	n.flights[n.sequence], e.flight = f, f
-	n.inFlight += f.bytes
-	if n.sent = append(n.sent, n.sequence); len(n.sent) > 2*n.config.WindowMessages {
-		n.sent = slices.DeleteFunc(n.sent, func(sequence uint64) bool { return n.flights[sequence] == nil })
-	}
-	if act == remove || act == release {
-		f.release = act == release
-		return Delete{Sequence: n.sequence, Key: e.key, UID: e.held.UID, Release: f.release}
-	}
-	f.isPut, f.put = true, e.want.Holding()
-	return Put{Sequence: n.sequence, Object: e.want.Object, Retain: e.want.Retain, Force: act == force}
-}
-
-func (e *entry) bytes(act action) int {
-	if act == remove || act == release {
-		return 0
-	}
-	return len(e.want.Object.Payload)
-}
-
-// Wake is when Next has something to send that it has not now, because of a delay;
-// false if nothing is delayed.
-func (n *Node) Wake() (time.Time, bool) {
-	var at time.Time
-	for _, e := range n.delayed {
-		if at.IsZero() || e.retryAt.Before(at) {
-			at = e.retryAt
-		}
-	}
-	return at, len(n.delayed) > 0
-}
-
-func (n *Node) wakeDelayed(now time.Time) {
-	if len(n.delayed) == 0 {
-		return
-	}
-	for _, key := range slices.SortedFunc(maps.Keys(n.delayed), object.Key.Compare) {
-		if e := n.delayed[key]; !e.retryAt.After(now) {
-			delete(n.delayed, key)
-			n.reconsider(now, e)
-		}
 	}
 }
 

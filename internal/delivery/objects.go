@@ -18,6 +18,8 @@ package delivery
 
 import (
 	"iter"
+	"math"
+	"time"
 
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
@@ -38,6 +40,8 @@ const (
 	StageSent
 	// StagePersisted: stored by the node, not applied yet.
 	StagePersisted
+	// StageProgressing: applied, and not healthy yet.
+	StageProgressing
 	// StageSynced: stored and applied.
 	StageSynced
 	// StageRemoving: no longer held, not yet removed where it was applied.
@@ -56,6 +60,10 @@ type Object struct {
 	Held    *Held
 	Stage   Stage
 	Failure *Failure
+	// Sent, Persisted and Applied are when the last message about it was sent in this
+	// session, and when the node answered that it was stored, and applied or removed; zero
+	// if that has not happened. They are exact to a millisecond.
+	Sent, Persisted, Applied time.Time
 }
 
 // Objects are all that the node holds or should hold, in no order. What they refer to
@@ -64,7 +72,10 @@ func (n *Node) Objects() iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		for key, e := range n.entries {
 			stage, failure := e.stage()
-			if !yield(Object{Key: key, Want: e.want, Held: e.held, Stage: stage, Failure: failure}) {
+			if !yield(Object{
+				Key: key, Want: e.want, Held: e.held, Stage: stage, Failure: failure,
+				Sent: n.clock.time(e.sentAt), Persisted: n.clock.time(e.persistedAt), Applied: n.clock.time(e.appliedAt),
+			}) {
 				return
 			}
 		}
@@ -88,8 +99,29 @@ func (e *entry) stage() (Stage, *Failure) {
 	case e.want.Frozen:
 		return StageFrozen, nil
 	case e.want.Object != nil && e.held != nil && e.held.Same(e.want.Holding()):
+		if e.held.State == Progressing {
+			return StageProgressing, nil
+		}
 		return StagePersisted, nil
 	default:
 		return StageQueued, nil
 	}
+}
+
+// clock keeps times in four bytes: as milliseconds since a moment before the first.
+type clock struct{ epoch time.Time }
+
+// at is a time as it is kept; never 0, which is no time.
+func (c *clock) at(now time.Time) uint32 {
+	if c.epoch.IsZero() {
+		c.epoch = now.Add(-time.Millisecond)
+	}
+	return uint32(max(1, min(now.Sub(c.epoch).Milliseconds(), math.MaxUint32)))
+}
+
+func (c *clock) time(at uint32) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return c.epoch.Add(time.Duration(at) * time.Millisecond)
 }

@@ -22,16 +22,26 @@ import (
 	"github.com/edgesync/edgesync/internal/object"
 )
 
-// lanes: removals, last kinds first, then objects, first kinds first. Removals are
-// small, and free names and space.
-const lanes = 2 * int(object.Ranks)
+// lanes: removals, last kinds first; small changes of what the node holds already; then
+// objects, first kinds first. Removals are small, and free names and space.
+const (
+	urgentLane = int(object.Ranks)
+	lanes      = 2*int(object.Ranks) + 1
+)
 
-func lane(act action, key object.Key) int {
-	rank := int(object.RankOf(key.GroupKind()))
-	if act == remove || act == release {
+// urgentBytes is the largest payload that overtakes others.
+const urgentBytes = 4 << 10
+
+func (e *entry) laneFor(act action) int {
+	rank := int(object.RankOf(e.key.GroupKind()))
+	switch {
+	case act == remove || act == release:
 		return int(object.Ranks) - 1 - rank
+	case !e.inBulk && e.held != nil && len(e.want.Object.Payload) <= urgentBytes:
+		return urgentLane
+	default:
+		return urgentLane + 1 + rank
 	}
-	return int(object.Ranks) + rank
 }
 
 // queue is the schedule of what is to be sent: in each lane first come, first
@@ -42,11 +52,11 @@ type queue struct {
 
 // push puts an entry at the end of a lane, unless it has a place there already.
 func (q *queue) push(e *entry, lane int) {
-	if e.place != nil && e.lane == lane {
+	if e.place != nil && int(e.lane) == lane {
 		return
 	}
 	q.remove(e)
-	e.place, e.lane = q.lanes[lane].PushBack(e), lane
+	e.place, e.lane = q.lanes[lane].PushBack(e), uint8(lane)
 }
 
 // remove takes an entry out, if it is in.

@@ -81,12 +81,13 @@ type Summary struct {
 const maxFailures = 10
 
 func (n *Node) fail(now time.Time, e *entry, reason Reason, message string) {
+	t := e.troubles()
 	since := now
-	if e.failure != nil && e.failure.Reason == reason {
-		since = e.failure.Since
+	if t.failure != nil && t.failure.Reason == reason {
+		since = t.failure.Since
 	}
-	e.failure = &Failure{Key: e.key, Ref: e.ref(), Reason: reason, Message: message, Since: since}
-	n.texts.keep(&e.failure.Message)
+	t.failure = &Failure{Key: e.key, Ref: e.ref(), Reason: reason, Message: message, Since: since}
+	n.texts.keep(&t.failure.Message)
 }
 
 func (e *entry) ref() string {
@@ -134,8 +135,8 @@ func (e *entry) waits() bool {
 
 // currentFailure is a failure of what is wanted now, or of a removal.
 func (e *entry) currentFailure() *Failure {
-	if e.failure != nil {
-		return e.failure
+	if failure := e.known().failure; failure != nil {
+		return failure
 	}
 	if e.held == nil {
 		return nil

@@ -64,7 +64,7 @@ func TestProgress(t *testing.T) {
 		"applied, another one in flight":   {entry{held: in(Applied), want: desired.Want{Object: o}, flight: &flight{}}, InProgress},
 		"nothing wanted, but in flight":    {entry{flight: &flight{}}, InProgress},
 		"removing, wanted again":           {entry{held: in(Removing), want: desired.Want{Object: o}}, InProgress},
-		"failed to be stored":              {entry{want: desired.Want{Object: o}, failure: &Failure{}}, Failing},
+		"failed to be stored":              {entry{want: desired.Want{Object: o}, trouble: &trouble{failure: &Failure{}}}, Failing},
 		"neither held nor wanted any more": {entry{}, InSync},
 	} {
 		if got, failure := test.e.progress(); got != test.want || (failure != nil) != (got == Failing) {

@@ -25,8 +25,9 @@ import (
 
 // Config bounds what is under way to one node.
 type Config struct {
-	// WindowMessages and WindowBytes bound what is sent and not answered. A single
-	// object larger than WindowBytes may still go, alone.
+	// WindowMessages and WindowBytes bound what is sent and not answered, but for messages
+	// that others have overtaken. On a slow link it is less. A single object larger than
+	// the window may still go, alone.
 	WindowMessages int
 	WindowBytes    int
 	// MaxObjectBytes is the largest payload that the node accepts.
@@ -46,6 +47,8 @@ const (
 	Pending State = iota
 	// Applied by every target.
 	Applied
+	// Progressing: applied by every target, and not healthy yet.
+	Progressing
 	// ApplyFailed: a target failed; the node tries again.
 	ApplyFailed
 	// Removing: no longer held, not yet removed from every target.
@@ -82,7 +85,10 @@ type Message interface{ message() }
 type Put struct {
 	Sequence uint64
 	Object   *object.Object
-	Retain   bool
+	// Base is the digest of what the node holds of the same object, to which a difference
+	// can be made; zero if it must be sent in full.
+	Base   object.Digest
+	Retain bool
 	// Force replaces a newer version too.
 	Force bool
 }
@@ -94,6 +100,9 @@ type Delete struct {
 	UID      string
 	// Release has the node forget the object and leave it where it was applied.
 	Release bool
+	// AsOf is the resource version up to which the deletion is known to be right; empty if
+	// it is right whatever the node holds.
+	AsOf string
 }
 
 // Bookmark tells the node that it holds all that it should.

@@ -46,7 +46,7 @@ var (
 		Name: "edgesync_hub_nacks_total", Help: "Objects that nodes refused, by code.",
 	}, []string{"code"})
 	results = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "edgesync_hub_results_total", Help: "Objects of which nodes reported what became of them, by state.",
+		Name: "edgesync_hub_results_total", Help: "Objects of which nodes reported what became of them, by state; done if nothing is left to do.",
 	}, []string{"state"})
 	sent = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "edgesync_hub_sent_bytes_total", Help: "Bytes of the frames sent to nodes.",

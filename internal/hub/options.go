@@ -80,7 +80,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.MaxNodes, 20_000)
 	setDefault(&o.Heartbeat, 20*time.Second)
 	setDefault(&o.DrainTimeout, 5*time.Second)
-	setDefault(&o.Delivery.WindowMessages, 1024)
+	setDefault(&o.Delivery.WindowMessages, 4096)
 	setDefault(&o.Delivery.WindowBytes, 4<<20)
 	setDefault(&o.Delivery.MaxObjectBytes, protocol.MaxObjectBytes)
 	setDefault(&o.Delivery.RetryBase, time.Second)

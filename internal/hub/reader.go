@@ -91,7 +91,7 @@ func (s *session) receive(message *pb.AgentMessage) ([]object.Key, error) {
 	case *pb.AgentMessage_Nack:
 		return s.node.Nack(now, nackFromPB(body.Nack))
 	case *pb.AgentMessage_Applied:
-		return s.receiveApplied(now, body.Applied), nil
+		return s.receiveApplied(now, body.Applied)
 	default:
 		return nil, fmt.Errorf("%w: a %T in the middle of a session", delivery.ErrProtocol, message.GetBody())
 	}
@@ -111,7 +111,7 @@ func (s *session) receiveAck(now time.Time, ack *pb.Ack) ([]object.Key, error) {
 	return keys, err
 }
 
-func (s *session) receiveApplied(now time.Time, applied *pb.Applied) []object.Key {
+func (s *session) receiveApplied(now time.Time, applied *pb.Applied) ([]object.Key, error) {
 	var keys []object.Key
 	for _, result := range applied.GetResults() {
 		key := protocol.KeyFromPB(result.GetKey())
@@ -124,7 +124,15 @@ func (s *session) receiveApplied(now time.Time, applied *pb.Applied) []object.Ke
 			keys = append(keys, key)
 		}
 	}
-	return keys
+	for _, r := range applied.GetDone() {
+		done, err := s.node.Done(now, r.GetFirst(), r.GetLast())
+		if err != nil {
+			return keys, err
+		}
+		results.WithLabelValues("done").Add(float64(len(done)))
+		keys = append(keys, done...)
+	}
+	return keys, nil
 }
 
 func nackFromPB(nack *pb.Nack) delivery.Nack {
@@ -137,6 +145,8 @@ func nackFromPB(nack *pb.Nack) delivery.Nack {
 	switch nack.GetCode() {
 	case pb.NackCode_NACK_CODE_REJECT:
 		converted.Code = delivery.NackReject
+	case pb.NackCode_NACK_CODE_NO_BASE:
+		converted.Code = delivery.NackNoBase
 	case pb.NackCode_NACK_CODE_STALE:
 		converted.Code = delivery.NackStale
 		converted.Held = object.Holding{

@@ -51,7 +51,7 @@ func TestFirstSession(t *testing.T) {
 	w.g.Expect(welcome.GetClusterEpoch()).To(Equal(epoch))
 	w.g.Expect(welcome.GetProtocolVersion()).To(BeEquivalentTo(protocol.Version))
 	w.g.Expect(welcome.GetHeartbeatSeconds()).To(BeEquivalentTo(20))
-	w.g.Expect(welcome.GetWindowMessages()).To(BeEquivalentTo(1024))
+	w.g.Expect(welcome.GetWindowMessages()).To(BeEquivalentTo(4096))
 	w.g.Expect(welcome.GetWindowBytes()).To(BeEquivalentTo(4 << 20))
 
 	w.g.Expect(a.nextPut().GetKey().GetName()).To(Equal("shop"))

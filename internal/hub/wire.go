@@ -212,6 +212,8 @@ func stateFromPB(state pb.ApplyState) delivery.State {
 	switch state {
 	case pb.ApplyState_APPLY_STATE_APPLIED:
 		return delivery.Applied
+	case pb.ApplyState_APPLY_STATE_PROGRESSING:
+		return delivery.Progressing
 	case pb.ApplyState_APPLY_STATE_FAILED:
 		return delivery.ApplyFailed
 	case pb.ApplyState_APPLY_STATE_REMOVING:

@@ -222,7 +222,7 @@ func messageToPB(message delivery.Message) *pb.HubMessage {
 	case delivery.Delete:
 		deletes.Inc()
 		return &pb.HubMessage{Body: &pb.HubMessage_Delete{Delete: &pb.Delete{
-			Sequence: m.Sequence, Key: protocol.KeyToPB(m.Key), Uid: m.UID, Release: m.Release,
+			Sequence: m.Sequence, Key: protocol.KeyToPB(m.Key), Uid: m.UID, Release: m.Release, AsOf: m.AsOf,
 		}}}
 	default:
 		return &pb.HubMessage{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{}}}

@@ -47,6 +47,8 @@ type agent struct {
 	ranges  [][2]uint64
 	nacks   []delivery.Nack
 	results map[object.Key]delivery.Result
+	// done are messages of which nothing is left to do, where no result says that.
+	done [][2]uint64
 	// open: results are about a state that the hub knows.
 	open bool
 	// complete: the last message was a Bookmark.
@@ -59,6 +61,8 @@ type stored struct {
 	object.Holding
 	object *object.Object
 	state  delivery.State
+	// sequence is that of the message of this session that the record is from; 0 if none.
+	sequence uint64
 }
 
 func (s *stored) tombstone() bool {
@@ -89,7 +93,10 @@ func (a *agent) disconnect() {
 	}
 	a.link, a.inbox, a.nacks, a.ranges = nil, nil, nil, nil
 	a.all, a.told, a.answered = 0, 0, map[uint64]bool{}
-	a.results, a.open, a.complete = map[object.Key]delivery.Result{}, false, false
+	a.results, a.done, a.open, a.complete = map[object.Key]delivery.Result{}, nil, false, false
+	for _, s := range a.store {
+		s.sequence = 0
+	}
 }
 
 // connect dials a manager.
@@ -181,16 +188,16 @@ func (a *agent) answer() {
 // report sends the results that the hub has not had, never before the answers that
 // they follow.
 func (a *agent) report() {
-	if a.link == nil || !a.open || len(a.results) == 0 {
+	if a.link == nil || !a.open || len(a.results) == 0 && len(a.done) == 0 {
 		return
 	}
 	a.answer()
 	a.w.activity++
-	var message applied
+	message := applied{done: a.done}
 	for _, key := range slices.SortedFunc(maps.Keys(a.results), object.Key.Compare) {
-		message = append(message, a.results[key])
+		message.results = append(message.results, a.results[key])
 	}
-	a.results = map[object.Key]delivery.Result{}
+	a.results, a.done = map[object.Key]delivery.Result{}, nil
 	a.link.sendHub(message)
 }
 
@@ -235,7 +242,7 @@ func (a *agent) record(key object.Key, s *stored, fails bool) {
 		s.state = delivery.RemoveFailed
 	case s.tombstone():
 		delete(a.store, key)
-		a.noteResult(delivery.Result{Key: key, UID: s.UID, Removed: true})
+		a.noteDone(s.sequence, delivery.Result{Key: key, UID: s.UID, Removed: true})
 		return
 	case fails:
 		s.state = delivery.ApplyFailed
@@ -251,8 +258,25 @@ func (a *agent) noteResult(result delivery.Result) {
 	}
 }
 
+// noteDone says by its sequence that nothing is left to do of a message, or by a result.
+func (a *agent) noteDone(sequence uint64, result delivery.Result) {
+	if a.link == nil || sequence == 0 || a.w.random.IntN(2) == 0 {
+		a.noteResult(result)
+		return
+	}
+	delete(a.results, result.Key)
+	a.done = append(a.done, [2]uint64{sequence, sequence})
+}
+
 func (a *agent) noteState(key object.Key) {
-	if s := a.store[key]; s != nil {
-		a.noteResult(delivery.Result{Key: key, UID: s.UID, Digest: s.Digest, State: s.state})
+	s := a.store[key]
+	if s == nil {
+		return
+	}
+	result := delivery.Result{Key: key, UID: s.UID, Digest: s.Digest, State: s.state}
+	if s.state == delivery.Applied {
+		a.noteDone(s.sequence, result)
+	} else {
+		a.noteResult(result)
 	}
 }

@@ -66,30 +66,44 @@ func (a *agent) put(put delivery.Put) *delivery.Nack {
 	switch {
 	case a.diskFull:
 		return &delivery.Nack{Code: delivery.NackRetry, Message: "disk full", RetryAfter: time.Second}
+	case put.Base != (object.Digest{}) && (a.held(key).Digest != put.Base || a.w.random.IntN(8) == 0):
+		return &delivery.Nack{Code: delivery.NackNoBase}
 	case isPoisoned(put.Object.Payload):
 		return &delivery.Nack{Code: delivery.NackReject, Message: "poisoned"}
 	}
 	incoming := object.Holding{
 		UID: put.Object.UID, Version: put.Object.Version, Digest: put.Object.Digest, Retain: put.Retain,
 	}
-	var held object.Holding
-	s, holds := a.store[key]
-	if holds = holds && !s.tombstone(); holds {
-		held = s.Holding
-	}
+	held, s := a.held(key), a.store[key]
+	holds := held.UID != ""
 	switch delivery.Admit(held, holds, incoming, put.Force) {
 	case delivery.Stale:
 		a.w.logf("%s refuses it as stale: it holds %s", a.name, held.Version)
-		a.noteState(key)
-		return &delivery.Nack{Code: delivery.NackStale, Held: wireHolding(held)}
+		return a.stale(key, s)
 	case delivery.Refresh:
-		s.Version, s.object = incoming.Version, put.Object
+		s.Version, s.object, s.sequence = incoming.Version, put.Object, put.Sequence
 		a.noteState(key)
 	default:
-		a.store[key] = &stored{Holding: incoming, object: put.Object, state: delivery.Pending}
+		a.store[key] = &stored{Holding: incoming, object: put.Object, state: delivery.Pending, sequence: put.Sequence}
 	}
 	a.checkPut(key, held, holds, put)
 	return nil
+}
+
+// held is what the store has under a key, and is not only to be removed.
+func (a *agent) held(key object.Key) object.Holding {
+	if s := a.store[key]; s != nil && !s.tombstone() {
+		return s.Holding
+	}
+	return object.Holding{}
+}
+
+// stale refuses what is older than a record. What that record came by counts for nothing
+// with the hub from then on.
+func (a *agent) stale(key object.Key, s *stored) *delivery.Nack {
+	s.sequence = 0
+	a.noteState(key)
+	return &delivery.Nack{Code: delivery.NackStale, Held: wireHolding(s.Holding)}
 }
 
 // wireHolding is what a refusal as stale has room for.
@@ -104,8 +118,12 @@ func (a *agent) remove(del removal) *delivery.Nack {
 	}
 	s := a.store[del.Key]
 	if s == nil || s.UID != del.UID {
-		a.noteResult(delivery.Result{Key: del.Key, UID: del.UID, Removed: true})
+		a.noteDone(del.Sequence, delivery.Result{Key: del.Key, UID: del.UID, Removed: true})
 		return nil
+	}
+	if !s.tombstone() && del.AsOf != "" && object.Older(del.AsOf, s.Version) {
+		a.w.logf("%s refuses it as stale: it holds %s", a.name, s.Version)
+		return a.stale(del.Key, s)
 	}
 	a.checkRemoval(del, s)
 	if del.Release {
@@ -117,7 +135,9 @@ func (a *agent) remove(del removal) *delivery.Nack {
 		return nil
 	}
 	if !s.tombstone() {
-		a.store[del.Key] = &stored{Holding: s.Holding, object: s.object, state: delivery.Removing}
+		s = &stored{Holding: s.Holding, object: s.object, state: delivery.Removing}
+		a.store[del.Key] = s
 	}
+	s.sequence = del.Sequence
 	return nil
 }

@@ -46,7 +46,10 @@ type (
 		ranges     [][2]uint64
 	}
 	nack    = delivery.Nack
-	applied []delivery.Result
+	applied struct {
+		results []delivery.Result
+		done    [][2]uint64
+	}
 )
 
 // Messages of the hub, besides those of package delivery.

@@ -74,9 +74,13 @@ func (s *session) receive() bool {
 		w.must(s.node.Nack(w.now, message))
 		s.shadow.nacked(message)
 	case applied:
-		for _, result := range message {
+		for _, result := range message.results {
 			s.node.Applied(w.now, result)
 			s.shadow.applied(result)
+		}
+		for _, r := range message.done {
+			w.must(s.node.Done(w.now, r[0], r[1]))
+			s.shadow.done(r[0], r[1])
 		}
 	}
 	s.await()

@@ -33,9 +33,12 @@ type shadow struct {
 	// wants is what the delivery was last given.
 	wants map[object.Key]desired.Want
 	held  map[object.Key]delivery.Held
-	// flights are the messages not yet answered.
-	flights map[uint64]shadowFlight
-	bytes   int
+	// flights are the messages not yet answered, of which underWay, of so many bytes, were
+	// not passed by others.
+	flights         map[uint64]shadowFlight
+	underWay, bytes int
+	// removals are the deletions that are persisted, by sequence.
+	removals map[uint64]delivery.Result
 	// guarded are the keys whose removal needs approval.
 	guarded map[object.Key]bool
 	// unwanted is the revision up to which keys are known to be unwanted.
@@ -51,6 +54,8 @@ type shadowFlight struct {
 	bytes   int
 	put     *object.Holding
 	release bool
+	// passed: something sent later has been answered.
+	passed bool
 }
 
 func newShadow(s *session) *shadow {
@@ -59,6 +64,7 @@ func newShadow(s *session) *shadow {
 		wants:    map[object.Key]desired.Want{},
 		held:     maps.Clone(s.held),
 		flights:  map[uint64]shadowFlight{},
+		removals: map[uint64]delivery.Result{},
 		guarded:  map[object.Key]bool{},
 		released: map[object.Key]bool{},
 		unwanted: map[object.Key]int{},
@@ -144,17 +150,35 @@ func (sh *shadow) fly(sequence uint64, f shadowFlight) {
 		}
 	}
 	sh.bytes += f.bytes
-	if len(sh.flights)+1 > w.limits.WindowMessages || sh.bytes > w.limits.WindowBytes && len(sh.flights) > 0 {
-		w.failf("%d messages of %d bytes are in flight", len(sh.flights)+1, sh.bytes)
+	sh.underWay++
+	if sh.underWay > w.limits.WindowMessages || sh.bytes > w.limits.WindowBytes && sh.underWay > 1 {
+		w.failf("%d messages of %d bytes are under way", sh.underWay, sh.bytes)
 	}
 	sh.flights[sequence] = f
 }
 
 func (sh *shadow) land(sequence uint64) (shadowFlight, bool) {
 	f, ok := sh.flights[sequence]
+	if !ok {
+		return f, false
+	}
+	sh.pass(sequence)
+	for other := range sh.flights {
+		if other < sequence {
+			sh.pass(other)
+		}
+	}
 	delete(sh.flights, sequence)
-	sh.bytes -= f.bytes
-	return f, ok
+	return f, true
+}
+
+func (sh *shadow) pass(sequence uint64) {
+	if f := sh.flights[sequence]; !f.passed {
+		sh.underWay--
+		sh.bytes -= f.bytes
+		f.passed = true
+		sh.flights[sequence] = f
+	}
 }
 
 func (sh *shadow) acked(first, last uint64) {
@@ -172,6 +196,7 @@ func (sh *shadow) acked(first, last uint64) {
 			h := sh.held[f.key]
 			h.State = delivery.Removing
 			sh.held[f.key] = h
+			sh.removals[sequence] = delivery.Result{Key: f.key, UID: h.UID, Removed: true}
 		}
 	}
 }
@@ -188,6 +213,16 @@ func (sh *shadow) nacked(n delivery.Nack) {
 func (sh *shadow) applied(result delivery.Result) {
 	if h, ok := sh.held[result.Key]; ok && result.Removed && removing(h.State) && h.UID == result.UID {
 		delete(sh.held, result.Key)
+	}
+}
+
+// done takes over that nothing is left to do of some messages.
+func (sh *shadow) done(first, last uint64) {
+	for sequence, result := range sh.removals {
+		if first <= sequence && sequence <= last {
+			sh.applied(result)
+			delete(sh.removals, sequence)
+		}
 	}
 }
 
