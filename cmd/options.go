@@ -21,13 +21,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/edgesync/edgesync/internal/command"
 	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/replica"
 )
 
 // options are the flags of the manager.
@@ -39,6 +42,7 @@ type options struct {
 	metricsBind   string
 	metricsSecure bool
 	healthBind    string
+	pprofBind     string
 	hub           hubOptions
 	query         queryOptions
 	log           zap.Options
@@ -59,10 +63,11 @@ func defaultOptions() *options {
 	hostname, _ := os.Hostname()
 	return &options{
 		namespace:   envOr("POD_NAMESPACE", command.InstallNamespace),
-		replica:     envOr("POD_NAME", hostname),
+		replica:     strings.ToLower(envOr("POD_NAME", hostname)),
 		metricsBind: ":8080",
 		healthBind:  ":8081",
 		query:       defaultQueryOptions(),
+		pprofBind:   "0",
 		hub: hubOptions{
 			bind:         ":10443",
 			publicNames:  []string{"localhost", "127.0.0.1"},
@@ -90,6 +95,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&o.metricsBind, "metrics-bind-address", o.metricsBind, "address of the metrics endpoint; 0 turns it off")
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true, "serve metrics over TLS, to callers that the API server authorizes")
 	flags.StringVar(&o.healthBind, "health-probe-bind-address", o.healthBind, "address of /healthz and /readyz; 0 turns them off")
+	flags.StringVar(&o.pprofBind, "pprof-bind-address", o.pprofBind, "address of /debug/pprof, which anybody may read who reaches it, such as 127.0.0.1:6060; 0 turns it off")
 	flags.StringVar(&o.hub.bind, "hub-bind-address", o.hub.bind, "address on which agents connect")
 	flags.StringSliceVar(&o.hub.publicNames, "hub-public-names", o.hub.publicNames, "DNS names and IP addresses by which agents reach the hub; its certificate is made for them")
 	flags.StringSliceVar(&o.hub.addresses, "hub-addresses", nil, "addresses that agents are told to use from now on, as https://host:port, the preferred first; by default they stay where they have joined")
@@ -108,8 +114,8 @@ func (o *options) validate() error {
 	switch {
 	case o.namespace == "":
 		return errors.New("--namespace must not be empty")
-	case o.replica == "":
-		return errors.New("--replica-name must not be empty")
+	case len(validation.IsDNS1123Subdomain(o.replica)) > 0 || len(o.replica) > replica.MaxNameLength:
+		return fmt.Errorf("--replica-name must be a DNS name of at most %d characters, not %q", replica.MaxNameLength, o.replica)
 	case o.hub.heartbeat < time.Second || o.hub.heartbeat > 5*time.Minute:
 		return fmt.Errorf("--hub-heartbeat must be between 1s and 5m, not %s", o.hub.heartbeat)
 	case o.hub.maxNodes < 1:

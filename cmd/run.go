@@ -28,9 +28,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
+	crcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -44,6 +46,7 @@ import (
 	"github.com/edgesync/edgesync/internal/enroll"
 	"github.com/edgesync/edgesync/internal/hub"
 	"github.com/edgesync/edgesync/internal/pki"
+	"github.com/edgesync/edgesync/internal/replica"
 	"github.com/edgesync/edgesync/internal/version"
 	"github.com/edgesync/edgesync/internal/watch"
 )
@@ -103,6 +106,8 @@ func newManager(config *rest.Config, o *options) (ctrl.Manager, error) {
 		LeaderElectionID:              "manager.sync.edgesync.io",
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,
+		PprofBindAddress:              o.pprofBind,
+		Cache:                         crcache.Options{DefaultTransform: crcache.TransformStripManagedFields()},
 		// Secrets are read one by one, and only those of joining nodes: no cache, no list.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.Namespace{}}}},
 	})
@@ -144,30 +149,46 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	if err != nil {
 		return err
 	}
+	replicas, err := newReplicas(mgr, o)
+	if err != nil {
+		return err
+	}
 	primed := make(chan struct{})
-	if err := controllers.Setup(mgr, controllers.Options{
-		Index: index, Watches: watches, Fleet: fleet{nodes}, Trigger: trigger, Replica: o.replica, Primed: primed,
+	if err := controllers.Setup(ctx, mgr, controllers.Options{
+		Index: index, Watches: watches, Fleet: fleet{nodes}, Trigger: trigger, Replicas: replicas, Replica: o.replica, Primed: primed,
 		RenewalGrace: o.hub.renewalGrace,
 	}); err != nil {
 		return err
 	}
 	return errors.Join(
+		mgr.Add(replicas),
 		admission.Watch(mgr, nodes.Readmit),
 		mgr.Add(watches),
 		mgr.Add(id.watcher(mgr, func() { nodes.Announce(); nodes.ReadmitAll() })),
 		mgr.Add(newServer(mgr, o, nodes, direct, id, primed)),
-		addQuery(mgr, o, direct, id, nodes, index, func(string) (string, bool) { return "", false }),
+		addQuery(mgr, o, direct, id, nodes, index, replicas.Address),
 		mgr.AddReadyzCheck("hub", readyOnce(primed)))
 }
 
-// readyOnce passes once nodes are served. A replica that waits to lead does not serve them.
+// newReplicas makes what this replica shows the others of itself, and sees of them.
+func newReplicas(mgr ctrl.Manager, o *options) (*replica.Group, error) {
+	leases, err := coordinationv1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	return replica.New(replica.Options{
+		Leases: leases.Leases(o.namespace), Name: o.replica, Address: o.query.address, Log: mgr.GetLogger().WithName("replica"),
+	})
+}
+
+// readyOnce passes once nodes are served, whichever replica leads.
 func readyOnce(primed <-chan struct{}) healthz.Checker {
 	return func(*http.Request) error {
 		select {
 		case <-primed:
 			return nil
 		default:
-			return errors.New("what nodes should hold has not been worked out yet, or another replica leads")
+			return errors.New("what nodes should hold has not been worked out yet")
 		}
 	}
 }

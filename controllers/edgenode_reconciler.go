@@ -26,18 +26,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/labels"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
-	"github.com/edgesync/edgesync/internal/admission"
 	"github.com/edgesync/edgesync/internal/desired"
 )
 
@@ -51,18 +47,19 @@ type edgeNodeReconciler struct {
 	client   client.Client
 	recorder events.EventRecorder
 
-	// started is when everything was primed.
-	started time.Time
-
 	mu       sync.Mutex
 	memories map[string]*nodeMemory
 }
 
 // nodeMemory is what is remembered of a node between reconciliations. It may be lost.
 type nodeMemory struct {
+	// node is as the informer had it last. It must not be changed.
+	node *syncv1alpha1.EdgeNode
+	// known says that the index has the node, with the settings.
 	known    bool
-	labels   labels.Set
 	settings desired.NodeSettings
+
+	// The rest is for the reconciler alone.
 	settling settling
 	own      ownWrite
 	// heard is the session whose claims about itself have been looked at.
@@ -72,11 +69,30 @@ type nodeMemory struct {
 func (r *edgeNodeReconciler) setupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("edgenode").
-		For(&syncv1alpha1.EdgeNode{}, builder.WithPredicates(predicate.Or(
-			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{}))).
 		WatchesRawSource(r.Trigger.nodes.source(r.timing.statusInterval, nodeRequest)).
 		WithOptions(controllerOptions()).
 		Complete(r)
+}
+
+// news has a node reconciled that is another than it was in what matters here.
+func (r *edgeNodeReconciler) news(before, now client.Object) {
+	if before == nil || nodeMatters(before.(*syncv1alpha1.EdgeNode), now.(*syncv1alpha1.EdgeNode)) {
+		r.Trigger.nodes.urge(now.GetName())
+	}
+}
+
+func nodeMatters(before, now *syncv1alpha1.EdgeNode) bool {
+	return before.Generation != now.Generation || before.UID != now.UID ||
+		!maps.Equal(before.Annotations, now.Annotations) || !maps.Equal(before.Labels, now.Labels) ||
+		!equality.Semantic.DeepEqual(before.Status.Session, now.Status.Session)
+}
+
+func (r *edgeNodeReconciler) markAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.memories {
+		r.Trigger.nodes.mark(name)
+	}
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -84,18 +100,17 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	if !wait(ctx, r.Primed) {
 		return ctrl.Result{}, nil
 	}
-	node := &syncv1alpha1.EdgeNode{}
-	if err := r.client.Get(ctx, request.NamespacedName, node); apierrors.IsNotFound(err) {
-		r.forget(request.Name)
+	memory, seen := r.recall(request.Name)
+	if memory == nil {
 		return ctrl.Result{}, nil
-	} else if err != nil {
-		return ctrl.Result{}, err
 	}
-	memory := r.memory(node.Name)
-	r.setNode(node, memory)
-	if memory.own.unseen(node, time.Now()) {
+	if memory.own.unseen(seen, time.Now()) {
 		return ctrl.Result{RequeueAfter: cachePause}, nil
 	}
+	if !r.speaksFor(seen) {
+		return ctrl.Result{}, nil
+	}
+	node := seen.DeepCopy()
 	labelsRest, labelsErr := r.writeSelfLabels(ctx, node, memory)
 	result, err := r.writeStatus(ctx, node, memory) // whatever became of the labels
 	if err = errors.Join(labelsErr, err); err != nil {
@@ -110,41 +125,34 @@ func (r *edgeNodeReconciler) Reconcile(ctx context.Context, request reconcile.Re
 	return result, nil
 }
 
-func (r *edgeNodeReconciler) memory(name string) *nodeMemory {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	memory := r.memories[name]
-	if memory == nil {
-		memory = &nodeMemory{}
-		r.memories[name] = memory
+// speaksFor reports whether it is for this replica to say what becomes of the node: it has the
+// session, or the last that is known was its own, or it leads and no replica that lives has had
+// that. A session of this replica is ended if the node has a newer one elsewhere: the connection
+// is one of those of which only the other end knows that they are over.
+func (r *edgeNodeReconciler) speaksFor(node *syncv1alpha1.EdgeNode) bool {
+	recorded := node.Status.Session
+	elsewhere := recorded != nil && recorded.Replica != r.Replica && r.Replicas.Alive(recorded.Replica)
+	if state, ok := r.Fleet.Node(node.Name); ok {
+		if elsewhere && isNewer(recorded, state) {
+			r.Fleet.End(node.Name, state.SessionID)
+			return false
+		}
+		return true
 	}
-	return memory
+	if recorded != nil && recorded.Replica == r.Replica {
+		return true
+	}
+	return !elsewhere && r.leads()
 }
 
-// forget takes a node that is gone out of the index.
-func (r *edgeNodeReconciler) forget(name string) {
-	r.Index.DeleteNode(name)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.memories, name)
-}
-
-// setNode puts the node into the index, unless it is there as it is. Nothing belongs
-// on a node that is revoked, and nothing of this node on another one of its name.
-func (r *edgeNodeReconciler) setNode(node *syncv1alpha1.EdgeNode, memory *nodeMemory) {
-	if node.Spec.Revoked || r.lingers(node) {
-		r.Index.DeleteNode(node.Name)
-		memory.known = false
-		return
+// isNewer compares sessions of a node at two replicas. Their clocks may differ, but not by as
+// long as it takes until a connection that has broken without a word is given up.
+func isNewer(recorded *syncv1alpha1.EdgeNodeSession, own NodeState) bool {
+	began := metav1.NewTime(own.ConnectedTime).Rfc3339Copy()
+	if !recorded.ConnectedTime.Equal(&began) {
+		return began.Before(&recorded.ConnectedTime)
 	}
-	settings := desired.NodeSettings{
-		Suspend: node.Spec.Suspend, Approval: node.Annotations[syncv1alpha1.AnnotationApproveDeletes],
-	}
-	if memory.known && memory.settings == settings && maps.Equal(memory.labels, labels.Set(node.Labels)) {
-		return
-	}
-	memory.known, memory.labels, memory.settings = true, maps.Clone(node.Labels), settings
-	r.Index.SetNode(node.Name, memory.labels, settings)
+	return own.SessionID < recorded.ID
 }
 
 // writeStatus writes status if it has changed and come to rest, and tells of transitions.
@@ -183,29 +191,21 @@ func (r *edgeNodeReconciler) writeStatus(ctx context.Context, node *syncv1alpha1
 	return ctrl.Result{RequeueAfter: untilExpiry(after, observation)}, nil
 }
 
-// sessionOf is the session of the node, unless it lingers.
-func (r *edgeNodeReconciler) sessionOf(node *syncv1alpha1.EdgeNode) (NodeState, bool) {
-	state, ok := r.Fleet.Node(node.Name)
-	return state, ok && admission.Check(node, state.Peer) == nil
-}
-
-// lingers reports whether there is a session that the node is not admitted with, and that
-// is about to end: the node may be revoked, or be another than the one of this name that
-// has opened it.
-func (r *edgeNodeReconciler) lingers(node *syncv1alpha1.EdgeNode) bool {
-	state, ok := r.Fleet.Node(node.Name)
-	return ok && admission.Check(node, state.Peer) != nil
-}
-
-// graceOf is how long a node of whose session status tells, and which had it with the
-// manager before this one, is still given to come back: nodes that are about to connect
+// graceOf is how long a node of whose session status tells, and which had it with a replica
+// that has ended, is still given to come back: nodes that are about to connect
 // again are not to be written twice.
 func (r *edgeNodeReconciler) graceOf(node *syncv1alpha1.EdgeNode) time.Duration {
 	session := node.Status.Session
-	if session == nil || session.ConnectedTime.After(r.started) || node.Spec.Revoked {
+	if session == nil || node.Spec.Revoked {
 		return 0
 	}
-	return time.Until(r.started.Add(r.timing.startGrace))
+	started, _ := r.unrest.started()
+	if session.Replica != r.Replica {
+		started = r.unrest.last()
+	} else if session.ConnectedTime.After(started) {
+		return 0
+	}
+	return time.Until(started.Add(r.timing.startGrace))
 }
 
 // nodeEvents are the transitions from one status of a node to another.

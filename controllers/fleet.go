@@ -38,6 +38,9 @@ type Fleet interface {
 	Progress(node string, keys []object.Key) (worst delivery.Progress, failures []delivery.Failure, connected bool)
 	// Node reports the session of a node; false while it has none.
 	Node(node string) (NodeState, bool)
+	// End ends a session of a node, if it still has it, because the node has a newer one with
+	// another replica.
+	End(node, sessionID string)
 }
 
 // NodeState is a session and what it knows of its node.

@@ -17,7 +17,6 @@ limitations under the License.
 package controllers
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -29,7 +28,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/desired"
@@ -54,48 +52,45 @@ func TestOwnWriteIsAwaited(t *testing.T) {
 func TestStatusThatTheCacheIsLateWith(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	var stale *syncv1alpha1.EdgeNode
-	late := interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, options ...client.GetOption) error {
-		if stale != nil {
-			stale.DeepCopyInto(obj.(*syncv1alpha1.EdgeNode))
-			return nil
-		}
-		return c.Get(ctx, key, obj, options...)
-	}}
 	scheme := runtime.NewScheme()
 	g.Expect(syncv1alpha1.AddToScheme(scheme)).To(Succeed())
-	c := fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(late).
+	c := fake.NewClientBuilder().WithScheme(scheme).
 		WithObjects(edgeNode("edge-1", nil)).WithStatusSubresource(edgeNode("", nil)).Build()
 	fleet := &fakeFleet{trigger: NewStatusTrigger(), nodes: map[string]*fakeNode{}}
-	primed := make(chan struct{})
-	close(primed)
+	closed := make(chan struct{})
+	close(closed)
 	r := &edgeNodeReconciler{
-		Options: Options{Index: desired.NewIndex(nil), Fleet: fleet, Replica: "manager", Primed: primed, timing: testTiming},
-		client:  c, recorder: events.NewFakeRecorder(10), memories: map[string]*nodeMemory{},
+		Options: Options{
+			Index: desired.NewIndex(nil), Fleet: fleet, Replicas: newFakeReplicas().as("manager"), Replica: "manager",
+			Primed: closed, timing: testTiming, unrest: &unrest{}, elected: closed,
+		},
+		client: c, recorder: events.NewFakeRecorder(10), memories: map[string]*nodeMemory{},
 	}
-	reconcile := func() ctrl.Result {
+	read := func() *syncv1alpha1.EdgeNode {
+		node := edgeNode("edge-1", nil)
+		g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(node), node)).To(Succeed())
+		return node
+	}
+	reconcileAs := func(cached *syncv1alpha1.EdgeNode) ctrl.Result {
+		r.saw(cached)
 		result, err := r.Reconcile(t.Context(), nodeRequest("edge-1"))
 		g.Expect(err).NotTo(HaveOccurred())
 		return result
 	}
 	connected := func() string {
-		node := edgeNode("edge-1", nil)
-		g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(node), node)).To(Succeed())
-		return apimeta.FindStatusCondition(node.Status.Conditions, syncv1alpha1.ConditionConnected).Reason
+		return apimeta.FindStatusCondition(read().Status.Conditions, syncv1alpha1.ConditionConnected).Reason
 	}
 
-	reconcile()
+	reconcileAs(read())
 	g.Expect(connected()).To(Equal(syncv1alpha1.ReasonNeverConnected))
-	before := edgeNode("edge-1", nil)
-	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(before), before)).To(Succeed())
+	before := read()
 	fleet.connect("edge-1", "s1")
-	reconcile()
+	reconcileAs(before)
 	g.Expect(connected()).To(Equal(syncv1alpha1.ReasonConnected))
 
 	fleet.leave("edge-1")
-	stale = before // in which the node has never been connected, as it now is not
-	g.Expect(reconcile().RequeueAfter).To(BeNumerically(">", 0))
-	stale = nil
-	reconcile()
+	// In what the cache has the node has never been connected, as it now is not.
+	g.Expect(reconcileAs(before).RequeueAfter).To(BeNumerically(">", 0))
+	reconcileAs(read())
 	g.Expect(connected()).To(Equal(syncv1alpha1.ReasonDisconnected))
 }

@@ -19,6 +19,7 @@ package controllers
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,8 +61,16 @@ var testTiming = timing{
 type rigOption func(*rigOptions)
 
 type rigOptions struct {
-	config *rest.Config
-	timing timing
+	config   *rest.Config
+	timing   timing
+	name     string
+	replicas *fakeReplicas
+	elected  <-chan struct{}
+}
+
+// asReplica has the manager be one of several, which leads once elected is closed.
+func asReplica(name string, of *fakeReplicas, elected <-chan struct{}) rigOption {
+	return func(o *rigOptions) { o.name, o.replicas, o.elected = name, of, elected }
 }
 
 // withTiming has things take other times.
@@ -77,7 +86,7 @@ func asUser(user string) rigOption {
 // newRig starts a manager and returns when it is primed. It ends with the spec.
 func newRig(options ...rigOption) *rig {
 	GinkgoHelper()
-	o := &rigOptions{config: rest.CopyConfig(env.Config), timing: testTiming}
+	o := &rigOptions{config: rest.CopyConfig(env.Config), timing: testTiming, name: "manager-0", replicas: newFakeReplicas()}
 	for _, option := range options {
 		option(o)
 	}
@@ -98,8 +107,9 @@ func newRig(options ...rigOption) *rig {
 	})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(mgr.Add(watches)).To(Succeed())
-	Expect(Setup(mgr, Options{
-		Index: r.index, Watches: watches, Fleet: r.fleet, Trigger: r.trigger, Replica: "manager-0", Primed: r.primed, timing: o.timing,
+	Expect(Setup(context.Background(), mgr, Options{
+		Index: r.index, Watches: watches, Fleet: r.fleet, Trigger: r.trigger, Replicas: o.replicas.as(o.name), Replica: o.name,
+		Primed: r.primed, timing: o.timing, elected: o.elected,
 	})).To(Succeed())
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -273,6 +283,69 @@ func (f *fakeFleet) fails(node string, reason delivery.Reason, message string, k
 	f.report(node, func(n *fakeNode) {
 		n.failures[key] = delivery.Failure{Key: key, Ref: key.Ref("v1"), Reason: reason, Message: message, Since: time.Now()}
 	}, key)
+}
+
+// End implements Fleet.
+func (f *fakeFleet) End(node, session string) {
+	f.mu.Lock()
+	n := f.nodes[node]
+	found := n != nil && n.state.SessionID == session
+	f.mu.Unlock()
+	if found {
+		f.leave(node)
+	}
+}
+
+// fakeReplicas are the replicas that live, as a test says.
+type fakeReplicas struct {
+	mu        sync.Mutex
+	alive     map[string]bool
+	observers []func(string, bool)
+}
+
+func newFakeReplicas(alive ...string) *fakeReplicas {
+	f := &fakeReplicas{alive: map[string]bool{}}
+	for _, name := range alive {
+		f.alive[name] = true
+	}
+	return f
+}
+
+// set has a replica live or not.
+func (f *fakeReplicas) set(name string, alive bool) {
+	f.mu.Lock()
+	f.alive[name] = alive
+	observers := slices.Clone(f.observers)
+	f.mu.Unlock()
+	for _, observe := range observers {
+		observe(name, alive)
+	}
+}
+
+// as is how one replica sees them all.
+func (f *fakeReplicas) as(name string) Replicas { return seenBy{f, name} }
+
+type seenBy struct {
+	*fakeReplicas
+	self string
+}
+
+func (s seenBy) Alive(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return name == s.self || s.alive[name]
+}
+
+func (s seenBy) OnChange(observer func(string, bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observers = append(s.observers, observer)
+}
+
+func (seenBy) Synced() <-chan struct{} {
+	synced := make(chan struct{})
+	close(synced)
+	return synced
 }
 
 func configMapKey(namespace, name string) object.Key {

@@ -20,20 +20,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/watch"
 )
+
+// Replicas are the other replicas of the manager, as package replica knows them.
+type Replicas interface {
+	// Alive reports whether a replica lives; this one always does.
+	Alive(name string) bool
+	// OnChange has observer called when another replica comes or dies.
+	OnChange(observer func(name string, alive bool))
+	// Synced is closed once the replicas that exist at the start are known.
+	Synced() <-chan struct{}
+}
 
 // Options are what the reconcilers work with; all but RenewalGrace are required.
 type Options struct {
@@ -44,6 +54,8 @@ type Options struct {
 	Watches *watch.Set
 	Fleet   Fleet
 	Trigger *StatusTrigger
+	// Replicas are the others.
+	Replicas Replicas
 	// Replica is the name of this manager, which stands in the sessions of EdgeNodes.
 	// It is unique among replicas, and best stays the same when one restarts.
 	Replica string
@@ -55,6 +67,19 @@ type Options struct {
 	Primed chan struct{}
 
 	timing timing
+	unrest *unrest
+	// elected is closed once this replica leads.
+	elected <-chan struct{}
+}
+
+// leads reports whether this replica leads: it writes what all replicas share. It leads until it ends.
+func (o *Options) leads() bool {
+	select {
+	case <-o.elected:
+		return true
+	default:
+		return false
+	}
 }
 
 // timing is how long things take.
@@ -80,8 +105,8 @@ var defaultTiming = timing{
 }
 
 func (o *Options) validate() error {
-	if o.Index == nil || o.Watches == nil || o.Fleet == nil || o.Trigger == nil || o.Replica == "" || o.Primed == nil {
-		return errors.New("the reconcilers need an index, watches, a fleet, a trigger, the name of the replica and a channel to close")
+	if o.Index == nil || o.Watches == nil || o.Fleet == nil || o.Trigger == nil || o.Replicas == nil || o.Replica == "" || o.Primed == nil {
+		return errors.New("the reconcilers need an index, watches, a fleet, a trigger, the replicas, the name of this one and a channel to close")
 	}
 	if o.timing == (timing{}) {
 		o.timing = defaultTiming
@@ -89,75 +114,78 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Setup adds the reconcilers to a manager that has the edgesync API in its scheme.
-// They run in the replica that leads.
-func Setup(mgr ctrl.Manager, o Options) error {
+// Setup adds the reconcilers to a manager that has the edgesync API in its scheme. They run in
+// every replica. ctx bounds the requests that it makes.
+func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	o.unrest = &unrest{}
+	if o.elected == nil {
+		o.elected = mgr.Elected()
+	}
 	o.Trigger.connect(o.Index)
 	recorder := mgr.GetEventRecorder("edgesync-manager")
-	syncs := &syncReconciler{
-		Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder, dirty: o.Trigger.syncs,
-		newObject: func() client.Object { return &syncv1alpha1.ObjectSync{} },
-		memories:  map[desired.SourceID]*syncMemory{},
+	newSyncs := func(id desired.Feed, dirty *dirtySet[desired.SourceID]) *syncReconciler {
+		return &syncReconciler{
+			Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder, dirty: dirty, feed: id,
+			memories: map[desired.SourceID]*syncMemory{},
+		}
 	}
-	clusterSyncs := &syncReconciler{
-		Options: o, client: mgr.GetClient(), live: mgr.GetAPIReader(), recorder: recorder, dirty: o.Trigger.clusterSyncs,
-		newObject: func() client.Object { return &syncv1alpha1.ClusterObjectSync{} },
-		memories:  map[desired.SourceID]*syncMemory{},
-	}
-	nodes := &edgeNodeReconciler{
-		Options: o, client: mgr.GetClient(), recorder: recorder, memories: map[string]*nodeMemory{},
+	syncs, clusterSyncs := newSyncs(desired.ObjectSyncs, o.Trigger.syncs), newSyncs(desired.ClusterObjectSyncs, o.Trigger.clusterSyncs)
+	nodes := &edgeNodeReconciler{Options: o, client: mgr.GetClient(), recorder: recorder, memories: map[string]*nodeMemory{}}
+	followed := []*feed{
+		{id: syncs.feed, list: &syncv1alpha1.ObjectSyncList{}, saw: syncs.saw, lost: syncs.lost, news: syncs.news},
+		{id: clusterSyncs.feed, list: &syncv1alpha1.ClusterObjectSyncList{}, saw: clusterSyncs.saw, lost: clusterSyncs.lost, news: clusterSyncs.news},
+		{id: desired.EdgeNodes, list: &syncv1alpha1.EdgeNodeList{}, saw: nodes.saw, lost: nodes.lost, news: nodes.news},
 	}
 	if err := errors.Join(
+		followed[0].connect(ctx, mgr, &syncv1alpha1.ObjectSync{}),
+		followed[1].connect(ctx, mgr, &syncv1alpha1.ClusterObjectSync{}),
+		followed[2].connect(ctx, mgr, &syncv1alpha1.EdgeNode{}),
 		syncs.setupWithManager(mgr, "objectsync"),
 		clusterSyncs.setupWithManager(mgr, "clusterobjectsync"),
 		nodes.setupWithManager(mgr),
 	); err != nil {
 		return fmt.Errorf("set up the reconcilers: %w", err)
 	}
-	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		return prime(ctx, mgr.GetClient(), syncs, clusterSyncs, nodes)
+	lookAtAll := func() {
+		syncs.markAll()
+		clusterSyncs.markAll()
+		nodes.markAll()
+	}
+	o.Replicas.OnChange(func(_ string, alive bool) {
+		if !alive {
+			o.unrest.replicaDied(time.Now())
+		}
+		lookAtAll()
+	})
+	return mgr.Add(everywhere(func(ctx context.Context) error {
+		if !prime(ctx, o.Index, followed) || !wait(ctx, o.Replicas.Synced()) {
+			return nil
+		}
+		o.unrest.begin(time.Now())
+		close(o.Primed)
+		var following sync.WaitGroup
+		for _, f := range followed {
+			following.Go(func() { f.follow(ctx, o.Index) })
+		}
+		if wait(ctx, o.elected) {
+			lookAtAll()
+		}
+		following.Wait()
+		return nil
 	}))
 }
 
-// prime puts all that exists into the index, and then lets the reconcilers begin.
-func prime(ctx context.Context, reader client.Reader, syncs, clusterSyncs *syncReconciler, nodes *edgeNodeReconciler) error {
-	var (
-		nodeList        syncv1alpha1.EdgeNodeList
-		syncList        syncv1alpha1.ObjectSyncList
-		clusterSyncList syncv1alpha1.ClusterObjectSyncList
-	)
-	for _, list := range []client.ObjectList{&nodeList, &syncList, &clusterSyncList} {
-		if err := reader.List(ctx, list); err != nil {
-			return fmt.Errorf("read what exists at the start: %w", err)
-		}
-	}
-	for i := range nodeList.Items {
-		node := &nodeList.Items[i]
-		nodes.setNode(node, nodes.memory(node.Name))
-	}
-	for i := range syncList.Items {
-		syncs.prime(&syncList.Items[i])
-	}
-	for i := range clusterSyncList.Items {
-		clusterSyncs.prime(&clusterSyncList.Items[i])
-	}
-	now := time.Now()
-	syncs.started, clusterSyncs.started, nodes.started = now, now, now
-	close(nodes.Primed)
-	return nil
-}
+// everywhere is a Runnable of every replica.
+type everywhere func(context.Context) error
 
-func (r *syncReconciler) prime(obj client.Object) {
-	scope := r.scope(obj)
-	if scope.sync.deleting() {
-		r.setSource(scope, phaseSurvey)
-	} else {
-		r.setSource(scope, phaseLive)
-	}
-}
+// Start implements manager.Runnable.
+func (f everywhere) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everywhere) NeedLeaderElection() bool { return false }
 
 // wait waits until ready is closed; it is false if ctx ends before.
 func wait(ctx context.Context, ready <-chan struct{}) bool {
@@ -187,6 +215,7 @@ func within(result ctrl.Result, d time.Duration) ctrl.Result {
 
 func controllerOptions() controller.Options {
 	return controller.Options{
+		NeedLeaderElection:      ptr.To(false),
 		MaxConcurrentReconciles: 4,
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 			50*time.Millisecond, 30*time.Second),

@@ -23,13 +23,10 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
@@ -44,19 +41,17 @@ import (
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // syncReconciler reconciles ObjectSyncs, or ClusterObjectSyncs: it keeps the source
-// of each in the index, and sums up in status what the nodes have made of it.
+// of each in the index, and sums up in status what the nodes have made of it. The replica that
+// leads writes what becomes of all nodes, and any other what becomes of its own.
 type syncReconciler struct {
 	Options
 	client client.Client
 	// live reads past the cache.
 	live     client.Reader
 	recorder events.EventRecorder
-	// newObject makes an object of the kind that this reconciler is for.
-	newObject func() client.Object
-	dirty     *dirtySet[desired.SourceID]
-
-	// started is when everything was primed.
-	started time.Time
+	// feed is the informer of the kind that this reconciler is for.
+	feed  desired.Feed
+	dirty *dirtySet[desired.SourceID]
 
 	mu       sync.Mutex
 	memories map[desired.SourceID]*syncMemory
@@ -65,36 +60,68 @@ type syncReconciler struct {
 // syncMemory is what is remembered of a sync between reconciliations. It may be lost:
 // a restarted manager builds it anew.
 type syncMemory struct {
+	// mu guards what the informer and the reconciler both use: all up to writtenAt.
+	mu sync.Mutex
+	// sync is as the informer had it last. It must not be changed.
+	sync syncObject
+	// gone says that it is no more.
+	gone bool
+	// problem is one with a selector.
+	problem *watch.Problem
+	// namespaceGoes says that the namespace is being deleted with all that is in it.
+	namespaceGoes bool
 	// source is what the index has.
 	source  sourceVersion
 	covered coverage
 	// heldBackAt is when deletions were last seen to be held back.
 	heldBackAt time.Time
-	writtenAt  time.Time
-	status     ownWrite
-	settling   settling
+
+	writtenAt time.Time
+	status    ownWrite
+	settling  settling
 	// syncedGeneration is the generation that was last announced to be synced.
 	syncedGeneration int64
 }
 
 // syncScope is one reconciliation of one sync.
 type syncScope struct {
+	// sync is as the index has it, and may be changed.
 	sync   syncObject
 	memory *syncMemory
-	// problem is one with a selector.
-	problem *watch.Problem
-	// namespaceGoes says that the namespace is being deleted with all that is in it.
-	namespaceGoes bool
+	phase  sourcePhase
+	// left and observation are what is known of the nodes, unless the sync is surveyed.
+	left        leftovers
+	observation *syncObservation
 }
 
 func (r *syncReconciler) setupWithManager(mgr ctrl.Manager, name string) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
-		For(r.newObject(), builder.WithPredicates(predicate.Or(
-			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		WatchesRawSource(r.dirty.source(r.timing.statusInterval, syncRequest)).
 		WithOptions(controllerOptions()).
 		Complete(r)
+}
+
+// news has a sync reconciled that is another than it was in what matters here.
+func (r *syncReconciler) news(before, now client.Object) {
+	sync := asSync(now)
+	if before == nil || r.matters(asSync(before), sync) {
+		r.dirty.urge(sync.id())
+	}
+}
+
+func (r *syncReconciler) matters(before, now syncObject) bool {
+	return before.GetGeneration() != now.GetGeneration() || before.GetUID() != now.GetUID() ||
+		!equality.Semantic.DeepEqual(before.GetAnnotations(), now.GetAnnotations()) ||
+		!equality.Semantic.DeepEqual(before.status.Replicas, now.status.Replicas)
+}
+
+func (r *syncReconciler) markAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id := range r.memories {
+		r.dirty.mark(id)
+	}
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -102,51 +129,52 @@ func (r *syncReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 	if !wait(ctx, r.Primed) {
 		return ctrl.Result{}, nil
 	}
-	obj := r.newObject()
-	if err := r.client.Get(ctx, request.NamespacedName, obj); apierrors.IsNotFound(err) {
-		r.forget(desired.SourceID{Namespace: request.Namespace, Name: request.Name})
+	memory := r.memory(desired.SourceID{Namespace: request.Namespace, Name: request.Name})
+	if memory == nil {
 		return ctrl.Result{}, nil
-	} else if err != nil {
+	}
+	s, err := r.scope(ctx, memory)
+	switch {
+	case err != nil || s == nil:
 		return ctrl.Result{}, err
+	case s.phase == phaseSurvey:
+		return ctrl.Result{RequeueAfter: r.timing.statusInterval}, nil
+	case !r.leads():
+		return requeueOnConflict(r.writePart(ctx, s))
+	case s.sync.deleting():
+		return requeueOnConflict(r.reconcileDelete(ctx, s))
+	default:
+		return requeueOnConflict(r.reconcileLive(ctx, s))
 	}
-	scope := r.scope(obj)
-	if scope.sync.deleting() {
-		return requeueOnConflict(r.reconcileDelete(ctx, scope))
-	}
-	return requeueOnConflict(r.reconcileLive(ctx, scope))
 }
 
-func (r *syncReconciler) scope(obj client.Object) *syncScope {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := &syncScope{sync: asSync(obj)}
-	id := s.sync.id()
-	s.memory = r.memories[id]
-	if s.memory == nil || s.memory.source.uid != "" && s.memory.source.uid != obj.GetUID() {
-		s.memory = &syncMemory{syncedGeneration: syncedGeneration(s.sync.status)}
-		r.memories[id] = s.memory
+// scope brings the index up to date, and looks at what is known. It is nil if there is nothing
+// to be done about the sync any longer.
+func (r *syncReconciler) scope(ctx context.Context, memory *syncMemory) (*syncScope, error) {
+	namespaceGoes, err := r.namespaceGoes(ctx, memory)
+	if err != nil {
+		return nil, err
 	}
-	return s
-}
-
-// forget takes a sync that is gone out of the index.
-func (r *syncReconciler) forget(id desired.SourceID) {
-	r.Index.DeleteSource(id)
-	r.Watches.Release(id)
-	r.Trigger.watchNodes(id, nil)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.memories, id)
+	memory.mu.Lock()
+	defer memory.mu.Unlock()
+	if memory.gone || memory.sync.deleting() && !controllerutil.ContainsFinalizer(memory.sync, syncv1alpha1.Finalizer) {
+		return nil, nil
+	}
+	memory.namespaceGoes = namespaceGoes
+	r.refresh(memory)
+	s := &syncScope{sync: asSync(memory.sync.DeepCopyObject().(client.Object)), memory: memory, phase: memory.source.phase}
+	if s.phase != phaseSurvey {
+		s.left, s.observation = r.observe(memory)
+	}
+	return s, nil
 }
 
 func (r *syncReconciler) reconcileLive(ctx context.Context, s *syncScope) (ctrl.Result, error) {
 	if err := r.patchFinalizer(ctx, s, controllerutil.AddFinalizer); err != nil {
 		return ctrl.Result{}, fmt.Errorf("add the finalizer: %w", err)
 	}
-	r.setSource(s, phaseLive)
-	left, observation := r.observe(s)
-	result, err := r.writeStatus(ctx, s, observation)
-	if left.onGoneNodes {
+	result, err := r.writeStatus(ctx, s)
+	if s.left.onGoneNodes {
 		// Nothing else tells of nodes that the sync no longer covers.
 		result = within(result, r.timing.statusInterval)
 	}
@@ -162,72 +190,38 @@ func (r *syncReconciler) patchFinalizer(ctx context.Context, s *syncScope, chang
 	return r.client.Patch(ctx, s.sync.Object, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
-// setSource puts the sync into the index, unless it is there as it is.
-func (r *syncReconciler) setSource(s *syncScope, phase sourcePhase) {
-	source, problem := s.sync.source()
-	s.problem = problem
-	version := s.sync.sourceVersion(phase)
-	version.approveDeletes = version.approveDeletes || s.namespaceGoes
-	if s.memory.source == version {
-		return
-	}
-	if s.memory.source.uid != "" {
-		r.see(s) // what it has covered until now
-	}
-	source.Suspend = source.Suspend || phase == phaseSurvey
-	source.Deleting = phase == phaseDeleting
-	source.ApproveDeletes = version.approveDeletes
-	r.Index.SetSource(source)
-	r.Watches.Use(source.ID, source.Kind)
-	s.memory.source = version
-}
-
-// see looks at what the sync covers.
-func (r *syncReconciler) see(s *syncScope) desired.SourceView {
-	id := s.sync.id()
-	view, _ := r.Index.View(id)
-	keys := make([]object.Key, 0, len(view.Objects)+1)
-	for _, o := range view.Objects {
-		keys = append(keys, o.Key)
-	}
-	s.memory.covered.see(view.Nodes, keys)
-	if key, ok := s.sync.refKey(); ok && len(keys) == 0 {
-		// Where the object does not exist it may not have been removed yet.
-		s.memory.covered.goneKeys[key] = struct{}{}
-	}
-	r.Trigger.watchNodes(id, view.Nodes)
-	return view
-}
-
-// observe finds out all that status is made of.
-func (r *syncReconciler) observe(s *syncScope) (leftovers, *syncObservation) {
-	view := r.see(s)
-	keys := s.memory.covered.keys
-	// After a restart of the manager the nodes are about to connect again.
-	expected := time.Now().Before(r.started.Add(r.timing.startGrace))
-	left := s.memory.covered.leftovers(r.Index, r.Fleet, expected)
+// observe finds out all that status is made of. The memory is locked.
+func (r *syncReconciler) observe(memory *syncMemory) (leftovers, *syncObservation) {
+	view := r.see(memory)
+	keys := memory.covered.keys
+	left := memory.covered.leftovers(r.Index, r.Fleet, r.nodesExpected())
 	_, heldBack := left.any()
-	state := r.Watches.State(s.sync.id())
+	state := r.Watches.State(memory.sync.id())
 	o := &syncObservation{
-		generation: s.sync.GetGeneration(),
-		spec:       s.sync.spec,
-		deleting:   s.sync.deleting(),
-		approve:    s.sync.approveCommand(),
+		generation: memory.sync.GetGeneration(),
+		spec:       memory.sync.spec,
+		deleting:   memory.sync.deleting(),
+		approve:    memory.sync.approveCommand(),
 		listed:     view.Listed,
 		objects:    len(view.Objects),
+		revision:   revisionOf(view),
+		removing:   len(left.byNode),
 		heldBack:   heldBack,
 	}
-	if heldBack {
-		s.memory.heldBackAt = time.Now()
+	if r.leads() {
+		o.parts = r.partsOfOthers(memory.sync.status.Replicas)
+	}
+	if heldBack || o.othersHoldBack() {
+		memory.heldBackAt = time.Now()
 	}
 	if o.deleting {
 		return left, o
 	}
-	o.problem = s.problem
+	o.problem = memory.problem
 	if o.problem == nil {
 		o.problem = state.Problem
 	}
-	if s.sync.spec.ObjectRef != nil && len(view.Objects) > 0 {
+	if memory.sync.spec.ObjectRef != nil && len(view.Objects) > 0 {
 		o.objectVersion = view.Objects[0].Version
 	}
 	o.nodes = make([]nodeProgress, 0, len(view.Nodes))
@@ -235,6 +229,11 @@ func (r *syncReconciler) observe(s *syncScope) (leftovers, *syncObservation) {
 		o.nodes = append(o.nodes, r.progressOf(name, keys, left.byNode[name]))
 	}
 	return left, o
+}
+
+// nodesExpected reports whether many nodes may be about to connect again.
+func (r *syncReconciler) nodesExpected() bool {
+	return time.Now().Before(r.unrest.last().Add(r.timing.startGrace))
 }
 
 func (r *syncReconciler) progressOf(name string, keys []object.Key, left leftover) nodeProgress {
@@ -250,21 +249,20 @@ func (r *syncReconciler) progressOf(name string, keys []object.Key, left leftove
 
 // writeStatus writes status if it has changed, at most once an interval, and tells of
 // transitions.
-func (r *syncReconciler) writeStatus(ctx context.Context, s *syncScope, o *syncObservation) (ctrl.Result, error) {
+func (r *syncReconciler) writeStatus(ctx context.Context, s *syncScope) (ctrl.Result, error) {
 	now := time.Now()
 	if s.memory.status.unseen(s.sync, now) {
 		return ctrl.Result{RequeueAfter: cachePause}, nil
 	}
 	status := s.sync.status
-	after := syncStatus(status, o)
+	after := syncStatus(status, s.observation)
 	if equality.Semantic.DeepEqual(status, after) {
 		s.memory.settling = settling{}
 		return ctrl.Result{}, nil
 	}
 	next := after.DeepCopy()
 	resetTransitions(next.Conditions)
-	rest := s.memory.settling.rest(now, next, !differsOnlyInConnections(status, after), r.timing)
-	if rest = max(rest, s.memory.writtenAt.Add(r.timing.statusInterval).Sub(now)); rest > 0 {
+	if rest := s.memory.rest(now, next, !differsOnlyInConnections(status, after), r.timing); rest > 0 {
 		return ctrl.Result{RequeueAfter: rest}, nil
 	}
 	before := s.sync.DeepCopyObject().(client.Object)
@@ -280,4 +278,9 @@ func (r *syncReconciler) writeStatus(ctx context.Context, s *syncScope, o *syncO
 	s.memory.syncedGeneration = max(s.memory.syncedGeneration, syncedGeneration(after))
 	record(r.recorder, s.sync.Object, told)
 	return ctrl.Result{}, nil
+}
+
+// rest is how long it will be until what has changed may be written.
+func (m *syncMemory) rest(now time.Time, next any, urgent bool, timing timing) time.Duration {
+	return max(m.settling.rest(now, next, urgent, timing), m.writtenAt.Add(timing.statusInterval).Sub(now))
 }

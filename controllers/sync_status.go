@@ -46,13 +46,21 @@ type syncObservation struct {
 	objects int
 	// objectVersion is the resource version of the one object that is named.
 	objectVersion string
+	// revision identifies the objects.
+	revision string
 	// nodes are those that should hold the objects, ordered by name.
 	nodes []nodeProgress
-	// heldBack says that deletions of the sync wait for approval, on whichever node.
+	// removing is the number of nodes that are connected here and still hold what the sync
+	// has brought and nothing wants there.
+	removing int
+	// heldBack says that deletions of the sync wait for approval, on whichever node that is
+	// connected here.
 	heldBack bool
+	// parts are what other replicas that live say; nil unless this one leads.
+	parts []syncv1alpha1.ReplicaSyncStatus
 }
 
-// nodeProgress is how far one node is with all objects of a sync.
+// nodeProgress is how far one node is with all objects of a sync. connected means here.
 type nodeProgress struct {
 	name      string
 	connected bool
@@ -68,6 +76,7 @@ func syncStatus(before *syncv1alpha1.SyncStatus, o *syncObservation) *syncv1alph
 	after.Objects = int32(o.objects)
 	countNodes(after, o)
 	after.Failures = syncFailures(before.Failures, o)
+	after.Replicas = o.parts
 	synced := syncedCondition(after, o)
 	synced.ObservedGeneration = o.generation
 	apimeta.SetStatusCondition(&after.Conditions, synced)
@@ -83,25 +92,16 @@ func syncStatus(before *syncv1alpha1.SyncStatus, o *syncObservation) *syncv1alph
 }
 
 func countNodes(status *syncv1alpha1.SyncStatus, o *syncObservation) {
-	status.Desired, status.Synced, status.Pending, status.Failed, status.Offline = int32(len(o.nodes)), 0, 0, 0, 0
-	settled := o.listed && o.problem == nil && !o.spec.Suspend // else it is not known what a node should hold
-	for _, node := range o.nodes {
-		switch {
-		case !node.connected:
-			status.Offline++
-		case node.worst == delivery.InSync && settled:
-			status.Synced++
-		case node.worst == delivery.Failing:
-			status.Failed++
-		default:
-			status.Pending++
-		}
-	}
+	t := o.allNodes()
+	status.Desired = int32(len(o.nodes))
+	status.Synced, status.Failed = t.synced, t.failed
+	status.Pending = t.connected - t.synced - t.failed
+	status.Offline = status.Desired - t.connected
 }
 
 // stalledBy is why the sync waits for somebody to act, if it does.
 func stalledBy(o *syncObservation) *watch.Problem {
-	if o.problem != nil || !o.heldBack {
+	if o.problem != nil || !o.heldBack && !o.othersHoldBack() {
 		return o.problem
 	}
 	return &watch.Problem{
@@ -161,8 +161,19 @@ func missingObjects(spec *syncv1alpha1.SyncSpec) string {
 	return fmt.Sprintf("No %s matches spec.objectSelector.", spec.ObjectSelector.Kind)
 }
 
-// syncFailures are the first failures by node and object.
+// syncFailures are the first failures by node and object, whichever replica has the node.
 func syncFailures(before []syncv1alpha1.SyncFailure, o *syncObservation) []syncv1alpha1.SyncFailure {
+	all := [][]syncv1alpha1.SyncFailure{ownFailures(before, o)}
+	for i := range o.parts {
+		if part := &o.parts[i]; o.current(part) {
+			all = append(all, part.Failures)
+		}
+	}
+	return mergeFailures(all...)
+}
+
+// ownFailures are the first failures, by node and object, of nodes that are connected here.
+func ownFailures(before []syncv1alpha1.SyncFailure, o *syncObservation) []syncv1alpha1.SyncFailure {
 	var failures []syncv1alpha1.SyncFailure
 	for _, node := range o.nodes {
 		if len(failures) >= maxFailures {

@@ -245,12 +245,14 @@ func TestMustWait(t *testing.T) {
 		"approved long ago":                    {d: deletion{now: at(1030), deleted: at(0), heldBackAt: at(1000), removing: true}},
 		"offline":                              {d: deletion{now: at(11), deleted: at(11), offline: true}},
 		"offline right after the start":        {d: deletion{now: at(9), deleted: at(0), offline: true}, want: true},
+		"offline right after a replica died":   {d: deletion{now: at(109), deleted: at(0), unrest: at(100), offline: true}, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if test.d.started.IsZero() {
 				test.d.started = at(0)
 			}
+			test.d.unrest = latest(test.d.started, test.d.unrest)
 			NewWithT(t).Expect(mustWait(test.d, defaultTiming)).To(Equal(test.want))
 		})
 	}

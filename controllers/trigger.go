@@ -121,6 +121,8 @@ type dirtySet[K comparable] struct {
 	keys map[K]struct{}
 	// wake holds a token while there are keys.
 	wake chan struct{}
+	// now adds a key to the queue of the controller; nil until that has started.
+	now func(K)
 }
 
 func newDirtySet[K comparable]() *dirtySet[K] {
@@ -137,6 +139,18 @@ func (d *dirtySet[K]) mark(key K) {
 	}
 }
 
+// urge has a key reconciled at once.
+func (d *dirtySet[K]) urge(key K) {
+	d.mu.Lock()
+	now := d.now
+	d.mu.Unlock()
+	if now == nil {
+		d.mark(key)
+		return
+	}
+	now(key)
+}
+
 func (d *dirtySet[K]) take() []K {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,6 +165,9 @@ func (d *dirtySet[K]) take() []K {
 // source feeds a controller with the keys: at once after a rest, and then every interval.
 func (d *dirtySet[K]) source(interval time.Duration, request func(K) reconcile.Request) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		d.mu.Lock()
+		d.now = func(key K) { queue.Add(request(key)) }
+		d.mu.Unlock()
 		go func() {
 			for {
 				select {

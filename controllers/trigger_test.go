@@ -127,7 +127,7 @@ func (q *countingQueue) added() map[string]int {
 
 func TestSetupRefusesMissingDependencies(t *testing.T) {
 	t.Parallel()
-	NewWithT(t).Expect(Setup(nil, Options{Index: desired.NewIndex(nil)})).To(MatchError(ContainSubstring("the reconcilers need")))
+	NewWithT(t).Expect(Setup(t.Context(), nil, Options{Index: desired.NewIndex(nil)})).To(MatchError(ContainSubstring("the reconcilers need")))
 }
 
 // An acknowledgement of one object by a node to which a thousand syncs belong.

@@ -20,6 +20,8 @@ import (
 	"context"
 	"maps"
 	"slices"
+
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 // Readmit asks the admission again about the node, for its session and for whatever is
@@ -39,6 +41,14 @@ func (h *Hub) ReadmitAll() {
 	h.mu.Unlock()
 	for _, s := range everybody {
 		s.readmit()
+	}
+}
+
+// End ends a session, unless the node has another one by now: the node has a newer one with
+// another replica.
+func (h *Hub) End(name, sessionID string) {
+	if s := h.session(name); s != nil && s.id == sessionID {
+		s.end(protocol.CloseSuperseded, "the node has a newer session with another replica of the hub", "")
 	}
 }
 

@@ -45,7 +45,7 @@ const (
 	leasePrefix = "edgesync-replica-"
 	// leaseLabel is on every Lease.
 	leaseLabel = "sync.edgesync.io/replica"
-	// addressAnnotation is the address of the replica's hub for the others, as host:port.
+	// addressAnnotation is where the others ask the replica what its nodes hold, as host:port.
 	addressAnnotation = "sync.edgesync.io/address"
 
 	// MaxNameLength is the most characters of the name of a replica.
@@ -61,7 +61,7 @@ type Options struct {
 	Leases coordinationv1client.LeaseInterface
 	// Name is unique among the replicas, a DNS subdomain of at most MaxNameLength characters.
 	Name string
-	// Address is where other replicas reach the hub of this one, as host:port.
+	// Address is where other replicas ask this one what its nodes hold, as host:port.
 	Address string
 	Log     logr.Logger
 
@@ -115,7 +115,7 @@ func (g *Group) Alive(name string) bool {
 	return peer != nil && peer.alive
 }
 
-// Address is where the hub of another replica that lives is reached, as host:port. It is false
+// Address is where another replica that lives is asked what its nodes hold, as host:port. It is false
 // if the replica does not live, or has not said.
 func (g *Group) Address(name string) (string, bool) {
 	g.mu.Lock()
