@@ -30,6 +30,12 @@ const (
 	// supersededDelay keeps two agents with one identity from taking the session
 	// from each other all the time.
 	supersededDelay = 30 * time.Second
+	// drainSpread is over how long the agents of a hub that drains come back if the hub
+	// does not say how much time there is, and minDrainSpread and maxDrainSpread bound it
+	// if it does.
+	drainSpread    = 5 * time.Second
+	minDrainSpread = time.Second
+	maxDrainSpread = 30 * time.Second
 	// maxRetryAfter bounds what a hub may ask for.
 	maxRetryAfter = 10 * time.Minute
 )

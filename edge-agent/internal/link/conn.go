@@ -76,7 +76,7 @@ func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := handshake(ctx, target.String(), config, (&net.Dialer{}).DialContext)
+	w, err := handshake(ctx, target.String(), config, dialAny)
 	if refusal, ok := errors.AsType[*refusal](err); ok {
 		return nil, refusal
 	}

@@ -38,6 +38,9 @@ type ending struct {
 	retryAfter time.Duration
 	// redirect is where a draining hub sent the agent; empty means one of the known addresses.
 	redirect string
+	// spread is over how long the agents of a draining hub should come back; 0 if it did
+	// not say.
+	spread time.Duration
 }
 
 type cause int
@@ -69,7 +72,10 @@ func (r *refusal) Error() string {
 }
 
 // drain ends a session because the hub asked for it.
-type drain struct{ redirect string }
+type drain struct {
+	redirect string
+	spread   time.Duration
+}
 
 func (d *drain) Error() string { return "the hub is shutting down" }
 
@@ -94,7 +100,7 @@ func endingOf(err error, lasted time.Duration) ending {
 	case errors.As(err, &refusal):
 		end.cause, end.retryAfter = refused, refusal.retryAfter
 	case errors.As(err, &drain):
-		end.cause, end.redirect = drained, drain.redirect
+		end.cause, end.redirect, end.spread = drained, drain.redirect, drain.spread
 	case errors.As(err, &closed):
 		end.cause, end.err = causeOfClose(closed)
 	}

@@ -84,7 +84,10 @@ func (s *session) control(message *pb.HubMessage) error {
 	case *pb.HubMessage_Bookmark:
 		return s.bookmark(body.Bookmark)
 	case *pb.HubMessage_Drain:
-		s.out.finish(&drain{redirect: usable(body.Drain.GetRedirect())})
+		s.out.finish(&drain{
+			redirect: usable(body.Drain.GetRedirect()),
+			spread:   time.Duration(body.Drain.GetDeadlineMs()) * time.Millisecond,
+		})
 	case *pb.HubMessage_HubInfo:
 		return s.hubInfo(body.HubInfo)
 	}

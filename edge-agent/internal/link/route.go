@@ -43,9 +43,9 @@ func (r *route) next(hub string, end ending, hubs []string) (next string, delay 
 	case end.cause == superseded:
 		return r.begin(stay(hub, hubs)), supersededDelay + r.upTo(supersededDelay)
 	case end.redirect != "":
-		return r.begin(end.redirect), r.drainDelay()
+		return r.begin(end.redirect), r.drainDelay(end.spread)
 	case end.cause == drained:
-		return r.begin(hubs[0]), r.drainDelay()
+		return r.begin(hubs[0]), r.drainDelay(end.spread)
 	case end.lasted >= settled:
 		return r.begin(stay(hub, hubs)), r.backoff.next(0)
 	}
@@ -70,9 +70,14 @@ func (r *route) begin(hub string) string {
 	return hub
 }
 
-// drainDelay is short unless hubs do nothing but drain.
-func (r *route) drainDelay() time.Duration {
-	return max(r.upTo(2*firstDelay), r.backoff.next(0))
+// drainDelay spreads the agents of a hub evenly over the time that it has asked for, and
+// over ever more if hubs do nothing but drain.
+func (r *route) drainDelay(spread time.Duration) time.Duration {
+	if spread == 0 {
+		spread = drainSpread
+	}
+	spread = min(max(spread, minDrainSpread), maxDrainSpread)
+	return max(r.upTo(spread), r.backoff.next(0))
 }
 
 // stay is hub as long as it is one of hubs.

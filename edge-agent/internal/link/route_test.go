@@ -17,6 +17,7 @@ limitations under the License.
 package link
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -78,9 +79,15 @@ func TestRouteByCause(t *testing.T) {
 		"superseded after a long session too": {
 			atB, ending{cause: superseded, lasted: time.Hour}, both, atB, 30 * time.Second, time.Minute, 0},
 		"drained goes elsewhere soon": {
-			atB, ending{cause: drained, redirect: atC, lasted: settled}, both, atC, 0, time.Second, 1},
+			atB, ending{cause: drained, redirect: atC, lasted: settled}, both, atC, 0, drainSpread, 1},
 		"drained to nowhere goes to the preferred one": {
-			atB, ending{cause: drained, lasted: settled}, both, atA, 0, time.Second, 1},
+			atB, ending{cause: drained, lasted: settled}, both, atA, 0, drainSpread, 1},
+		"drained within the time that there is": {
+			atB, ending{cause: drained, spread: 12 * time.Second, lasted: settled}, both, atA, 0, 12 * time.Second, 1},
+		"drained without time": {
+			atB, ending{cause: drained, spread: time.Millisecond, lasted: settled}, both, atA, 0, minDrainSpread, 1},
+		"drained with very much time": {
+			atB, ending{cause: drained, spread: time.Hour, lasted: settled}, both, atA, 0, maxDrainSpread, 1},
 		"drained again and again takes ever longer": {
 			atB, ending{cause: drained}, both, atA, 0, 32 * time.Second, failures + 1},
 		"reconnects at once, where it was": {
@@ -133,4 +140,22 @@ func TestAddressesMayChangeWithinARound(t *testing.T) {
 	hub, _ = r.next(atB, ending{}, []string{atC})
 	g.Expect(hub).To(Equal(atC))
 	g.Expect(r.failures).To(Equal(1), "addresses that change all the time do not make a round endless")
+}
+
+// When a replica drains, its nodes come back evenly spread, and none later than the time
+// that it had for them.
+func TestADrainSpreadsTheNodes(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	const nodes, spread = 10_000, 5 * time.Second
+	random := rand.New(rand.NewPCG(1, 2))
+	var perSecond [5]int
+	for range nodes {
+		r := route{backoff: backoff{max: time.Minute, random: random.Float64}}
+		_, delay := r.next(atA, ending{cause: drained, spread: spread, lasted: time.Hour}, []string{atA})
+		perSecond[delay/time.Second]++
+	}
+	for _, count := range perSecond {
+		g.Expect(count).To(BeNumerically("~", nodes/5, nodes/20))
+	}
 }
