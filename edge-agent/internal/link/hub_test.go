@@ -45,7 +45,7 @@ const patience = 20 * time.Second
 
 // hub accepts agents over real TLS and leaves the conversation to the test.
 type hub struct {
-	t        *testing.T
+	t        testing.TB
 	server   *httptest.Server
 	accepted chan *peer
 
@@ -53,7 +53,7 @@ type hub struct {
 	refuse http.HandlerFunc
 }
 
-func newHub(t *testing.T) *hub {
+func newHub(t testing.TB) *hub {
 	t.Helper()
 	h := &hub{t: t, accepted: make(chan *peer, 1)}
 	h.server = httptest.NewTLSServer(h)
@@ -159,7 +159,7 @@ func (h *hub) greet(more ...*pb.HubMessage) (*peer, *pb.Hello) {
 
 // peer is the hub's end of one connection.
 type peer struct {
-	t       *testing.T
+	t       testing.TB
 	conn    *websocket.Conn
 	waiting []*pb.AgentMessage
 	// sent are the puts and deletes by sequence.
@@ -292,7 +292,7 @@ type agent struct {
 	stop func()
 }
 
-func openStore(t *testing.T) *store.Store {
+func openStore(t testing.TB) *store.Store {
 	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{})
 	if err != nil {
@@ -303,7 +303,7 @@ func openStore(t *testing.T) *store.Store {
 }
 
 // startAgent runs a Link that never waits between attempts.
-func startAgent(t *testing.T, h *hub, s Store, options ...func(*Config)) *agent {
+func startAgent(t testing.TB, h *hub, s Store, options ...func(*Config)) *agent {
 	t.Helper()
 	a := &agent{work: make(chan []object.Key, 100)}
 	config := Config{
