@@ -53,6 +53,7 @@ const (
 // agent is a running edge agent.
 type agent struct {
 	store    *store.Store
+	engine   *apply.Engine
 	link     *link.Link
 	identity *identity.Keeper
 	renewer  *renewer
@@ -71,7 +72,13 @@ func Run(ctx context.Context, stateDir string, configuration config.Config, log 
 	if err != nil {
 		return err
 	}
-	opened, err := store.Open(filepath.Join(stateDir, storeFile), store.Options{})
+	a := &agent{identity: keeper, hub: configuration.Hub, log: log}
+	observer, err := a.observe(&configuration)
+	if err != nil {
+		return err
+	}
+	defer observer.close()
+	opened, err := store.Open(filepath.Join(stateDir, storeFile), store.Options{OnCommit: observer.onCommit()})
 	if err != nil {
 		return err
 	}
@@ -90,11 +97,11 @@ func Run(ctx context.Context, stateDir string, configuration config.Config, log 
 	}
 	defer func() { _ = listener.Close() }()
 
-	a := &agent{store: opened, identity: keeper, hub: configuration.Hub, log: log}
-	a.renewer = a.newRenewer()
-	engine := apply.NewEngine(opened, routes, apply.Options{
+	a.store, a.renewer = opened, a.newRenewer()
+	a.engine = apply.NewEngine(opened, routes, apply.Options{
 		CheckInterval: configuration.DriftInterval.Duration,
 		OnResults:     func(results []apply.Result) { a.link.Report(resultsToPB(results)...) },
+		OnCall:        observer.onCall(),
 		Logger:        log.WithName("apply"),
 	})
 	a.link = link.New(link.Config{
@@ -104,7 +111,7 @@ func Run(ctx context.Context, stateDir string, configuration config.Config, log 
 		OnHubInfo:      a.hubInfo,
 		Labels:         configuration.Labels,
 		Store:          opened,
-		Apply:          engine.Enqueue,
+		Apply:          a.engine.Enqueue,
 		AgentVersion:   version.Version,
 		BootID:         bootID(),
 		MaxObjectBytes: configuration.MaxObjectBytes,
@@ -115,16 +122,17 @@ func Run(ctx context.Context, stateDir string, configuration config.Config, log 
 	defer log.Info("Stopped")
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return engine.Run(ctx) })
+	group.Go(func() error { return a.engine.Run(ctx) })
 	group.Go(func() error { return a.link.Run(ctx) })
 	group.Go(func() error { return a.renewer.run(ctx) })
 	group.Go(func() error { return serve(ctx, listener, a.status) })
 	group.Go(func() error { return a.takeNotes(ctx) })
+	group.Go(func() error { return observer.run(ctx) })
 	return group.Wait()
 }
 
 // takeNotes writes down, now and then, what `edge-agent status` can tell of an agent
-// that does not run.
+// that does not run. The view, if it is not durable yet, is written with it.
 func (a *agent) takeNotes(ctx context.Context) error {
 	ticker := time.NewTicker(noteInterval)
 	defer ticker.Stop()
@@ -133,6 +141,9 @@ func (a *agent) takeNotes(ctx context.Context) error {
 		case <-ctx.Done():
 			running = false
 		case <-ticker.C:
+		}
+		if err := a.store.SaveView(); err != nil {
+			a.log.Error(err, "Cannot store how much the hub knew")
 		}
 		completed := a.link.Status().CompletedAt
 		if completed.IsZero() {

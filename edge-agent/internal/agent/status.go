@@ -170,10 +170,17 @@ func (s *Status) addNotes(from *store.Store) error {
 	if !s.Link.CompletedAt.IsZero() {
 		return nil
 	}
+	var err error
+	s.Link.CompletedAt, err = lastSync(from)
+	return err
+}
+
+// lastSync is when the hub had last sent everything, as an earlier process has noted it
+// down; zero if none has.
+func lastSync(from *store.Store) (time.Time, error) {
 	note, err := from.Note(noteComplete)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	s.Link.CompletedAt, err = parseNote(note)
-	return err
+	return parseNote(note)
 }

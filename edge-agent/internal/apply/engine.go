@@ -50,7 +50,10 @@ type Options struct {
 	// OnResults, if set, is told what the store has just recorded. It is called from
 	// one goroutine, in order, and must not wait: nothing is recorded meanwhile.
 	OnResults func([]Result)
-	Logger    logr.Logger
+	// OnCall, if set, is told of every call of a target: whether it has changed something,
+	// what came of it and how long it took. It may be called concurrently.
+	OnCall func(target string, changed bool, err error, took time.Duration)
+	Logger logr.Logger
 }
 
 func (o *Options) setDefaults() {
@@ -69,6 +72,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnResults == nil {
 		o.OnResults = func([]Result) {}
+	}
+	if o.OnCall == nil {
+		o.OnCall = func(string, bool, error, time.Duration) {}
 	}
 }
 

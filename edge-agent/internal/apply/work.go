@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/edgesync/edgesync/edge-agent/internal/store"
 	"github.com/edgesync/edgesync/internal/object"
@@ -166,7 +167,9 @@ func (e *Engine) toTargets(ctx context.Context, entry *store.Entry, onlyHealth b
 		if !route.Match.Matches(entry.Key) {
 			continue
 		}
+		start := time.Now()
 		changedHere, err := e.toTarget(ctx, route.Target, entry, onlyHealth)
+		e.options.OnCall(route.Target.Name(), changedHere, err, time.Since(start))
 		changed = changed || changedHere
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", route.Target.Name(), err))

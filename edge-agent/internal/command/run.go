@@ -40,6 +40,8 @@ type runFlags struct {
 	sealKeyFile    string
 	maxObjectBytes int
 	driftInterval  time.Duration
+	metricsAddress string
+	pprof          bool
 	logFormat      string
 	verbosity      int
 }
@@ -72,6 +74,9 @@ func newRun() *cobra.Command {
 	set.IntVar(&flags.maxObjectBytes, "max-object-bytes", 0,
 		fmt.Sprintf("refuse objects that are larger than this (default %d)", protocol.MaxObjectBytes))
 	set.DurationVar(&flags.driftInterval, "drift-interval", 0, "how often everything applied is checked and repaired (default 1m)")
+	set.StringVar(&flags.metricsAddress, "metrics-bind-address", "",
+		"where to serve Prometheus metrics over HTTP, for example 127.0.0.1:9464 (default: nowhere)")
+	set.BoolVar(&flags.pprof, "pprof", false, "serve profiles under /debug/pprof there too; only on a loopback address")
 	set.StringVar(&flags.logFormat, "log-format", "", "format of the log: text or json (default text)")
 	set.CountVarP(&flags.verbosity, "verbose", "v", "log more; may be repeated")
 	return cmd
@@ -107,6 +112,10 @@ func (f *runFlags) configuration() (config.Config, error) {
 	if f.driftInterval != 0 {
 		configuration.DriftInterval.Duration = f.driftInterval
 	}
+	if f.metricsAddress != "" {
+		configuration.MetricsBindAddress = f.metricsAddress
+	}
+	configuration.Pprof = configuration.Pprof || f.pprof
 	if f.logFormat != "" {
 		configuration.LogFormat = f.logFormat
 	}

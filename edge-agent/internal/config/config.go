@@ -60,6 +60,10 @@ type Config struct {
 	DriftInterval metav1.Duration `json:"driftInterval,omitzero"`
 	// MaxReconnectDelay bounds the delay between two attempts to reach the hub.
 	MaxReconnectDelay metav1.Duration `json:"maxReconnectDelay,omitzero"`
+	// MetricsBindAddress is where Prometheus finds the metrics, host:port; empty for nowhere.
+	MetricsBindAddress string `json:"metricsBindAddress,omitempty"`
+	// Pprof serves profiles there too, to this machine alone.
+	Pprof bool `json:"pprof,omitempty"`
 	// LogFormat is LogText or LogJSON.
 	LogFormat string `json:"logFormat,omitempty"`
 }
@@ -128,7 +132,7 @@ func (c *Config) Complete() error {
 		}
 		c.Hub = hub.String()
 	}
-	if err := c.completeLabels(); err != nil {
+	if err := errors.Join(c.completeLabels(), c.checkMetrics()); err != nil {
 		return err
 	}
 	switch {

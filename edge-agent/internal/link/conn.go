@@ -71,12 +71,12 @@ type connect func(ctx context.Context, network, address string) (net.Conn, error
 
 // dial opens a WebSocket to the hub at base, an https URL. An answer that is not one
 // is a *refusal.
-func dial(ctx context.Context, base string, config *tls.Config) (*wire, error) {
+func dial(ctx context.Context, base string, config *tls.Config, connect connect) (*wire, error) {
 	target, err := syncURL(base)
 	if err != nil {
 		return nil, err
 	}
-	w, err := handshake(ctx, target.String(), config, dialAny)
+	w, err := handshake(ctx, target.String(), config, connect)
 	if refusal, ok := errors.AsType[*refusal](err); ok {
 		return nil, refusal
 	}

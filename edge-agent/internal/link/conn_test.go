@@ -125,7 +125,7 @@ func TestAnEndlessAnswerIsCutOff(t *testing.T) {
 			})
 			config, err := h.tls()
 			g.Expect(err).NotTo(HaveOccurred())
-			_, err = dial(t.Context(), h.server.URL, config)
+			_, err = dial(t.Context(), h.server.URL, config, dialAny)
 			g.Expect(err).To(MatchError(ContainSubstring(test.outcome)))
 		})
 	}
@@ -145,7 +145,7 @@ func TestTheBodyOfARefusalIsCutOff(t *testing.T) {
 	})
 	config, err := h.tls()
 	g.Expect(err).NotTo(HaveOccurred())
-	_, err = dial(t.Context(), h.server.URL, config)
+	_, err = dial(t.Context(), h.server.URL, config, dialAny)
 	refused, ok := errors.AsType[*refusal](err)
 	g.Expect(ok).To(BeTrue(), "%v", err)
 	g.Expect(refused.message).To(Equal(long(1024)))
@@ -163,7 +163,7 @@ func TestHTTPRedirectsAreNotFollowed(t *testing.T) {
 	})
 	config, err := h.tls()
 	g.Expect(err).NotTo(HaveOccurred())
-	_, err = dial(t.Context(), h.server.URL, config)
+	_, err = dial(t.Context(), h.server.URL, config, dialAny)
 	g.Expect(err).To(MatchError(ContainSubstring("HTTP 307")))
 }
 
@@ -185,7 +185,7 @@ func TestCompressionThatWasNotOfferedIsRefused(t *testing.T) {
 	})
 	config, err := h.tls()
 	g.Expect(err).NotTo(HaveOccurred())
-	_, err = dial(t.Context(), h.server.URL, config)
+	_, err = dial(t.Context(), h.server.URL, config, dialAny)
 	g.Expect(err).To(MatchError(ContainSubstring("extension that was not offered")))
 }
 
@@ -203,13 +203,13 @@ func TestAHubThatDoesNotSpeakTheProtocolIsLeft(t *testing.T) {
 	})
 	config, err := h.tls()
 	g.Expect(err).NotTo(HaveOccurred())
-	_, err = dial(t.Context(), h.server.URL, config)
+	_, err = dial(t.Context(), h.server.URL, config, dialAny)
 	g.Expect(err).To(MatchError(ContainSubstring("does not speak " + protocol.Subprotocol)))
 }
 
 func TestAHubThatCannotBeVerifiedIsExplained(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	_, err := dial(t.Context(), h.server.URL, &tls.Config{RootCAs: x509.NewCertPool()})
+	_, err := dial(t.Context(), h.server.URL, &tls.Config{RootCAs: x509.NewCertPool()}, dialAny)
 	NewWithT(t).Expect(err).To(MatchError(And(HavePrefix("connect to "+h.server.URL), ContainSubstring("it has to join again"))))
 }

@@ -213,7 +213,9 @@ func (s *session) commit(b *batch) error {
 		return err
 	}
 	s.sequence = b.last
-	if err := s.out.acknowledge(b.last, b.nacks(outcomes, commitErr)); err != nil {
+	nacks := b.nacks(outcomes, commitErr)
+	s.link.counts.refused(nacks)
+	if err := s.out.acknowledge(b.last, nacks); err != nil {
 		return err
 	}
 	work, unchanged := b.follow(outcomes)

@@ -93,6 +93,8 @@ type Link struct {
 	attempt func(ctx context.Context, hub string) ending
 	dial    func(ctx context.Context, hub string, config *tls.Config) (*wire, error)
 
+	counts counts
+
 	mu     sync.Mutex
 	status Status
 	outbox *outbox
@@ -109,13 +111,15 @@ func New(config Config) *Link {
 	}
 	l := &Link{
 		config:    config,
-		dial:      dial,
 		route:     route{backoff: backoff{max: config.MaxDelay, random: rand.Float64}},
 		status:    Status{Hub: config.Hubs()[0]},
 		interrupt: func(error) {},
 		logged:    map[string]string{},
 	}
 	l.attempt = l.connect
+	l.dial = func(ctx context.Context, hub string, config *tls.Config) (*wire, error) {
+		return dial(ctx, hub, config, l.counts.counted(dialAny))
+	}
 	return l
 }
 
@@ -200,6 +204,7 @@ func (l *Link) connect(ctx context.Context, hub string) ending {
 	if err != nil {
 		return endingOf(err, 0)
 	}
+	l.counts.attempts.Add(1)
 	wire, err := l.dial(ctx, hub, config)
 	if err != nil {
 		return endingOf(err, 0)

@@ -51,6 +51,7 @@ func (l *Link) lasted() time.Duration {
 }
 
 func (l *Link) connected(hub, session string) {
+	l.counts.sessions.Add(1)
 	l.mu.Lock()
 	l.status = Status{
 		Hub: hub, Connected: true, Since: time.Now(),

@@ -59,6 +59,9 @@ const (
 	Progressing
 )
 
+// States are all that an entry can have.
+var States = []State{Pending, Applied, Progressing, Failed, Removing, RemoveFailed}
+
 // valid reports whether the number is that of a state.
 func (s State) valid() bool { return s >= Pending && s <= Progressing }
 

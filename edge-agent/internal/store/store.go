@@ -48,15 +48,19 @@ type Options struct {
 	// ReadOnly opens an existing store only to look at it. It fails with ErrLocked
 	// while an agent has it open.
 	ReadOnly bool
+	// OnCommit, if set, is told how long it took to make a transaction durable, and
+	// whether that has failed. It must not call the store.
+	OnCommit func(took time.Duration, err error)
 }
 
 // Store is an open store file. Its methods may be called concurrently; writes wait
 // for one another.
 type Store struct {
-	db     *bolt.DB
-	path   string
-	epoch  string
-	broken atomic.Pointer[error]
+	db       *bolt.DB
+	path     string
+	epoch    string
+	onCommit func(took time.Duration, err error)
+	broken   atomic.Pointer[error]
 	// unsavedView is the view that is not durable yet; nil if it is.
 	unsavedView atomic.Pointer[[]byte]
 }
@@ -64,7 +68,10 @@ type Store struct {
 // Open opens the store at path and checks all that it holds, or makes a new one,
 // with mode 0600. A damaged file is ErrCorrupt, a file that is in use ErrLocked.
 func Open(path string, options Options) (*Store, error) {
-	s := &Store{path: path}
+	s := &Store{path: path, onCommit: options.OnCommit}
+	if s.onCommit == nil {
+		s.onCommit = func(time.Duration, error) {}
+	}
 	if err := s.guard(func() error { return s.openFile(options) }); err != nil {
 		return nil, err
 	}
@@ -193,7 +200,9 @@ func (s *Store) update(fn func(tx *bolt.Tx) (changed bool, err error)) error {
 		}
 		saved, err := s.putView(tx)
 		if err == nil {
+			start := time.Now()
 			err = tx.Commit()
+			s.onCommit(time.Since(start), err)
 		}
 		if err != nil {
 			return s.writeError(err)
@@ -201,6 +210,15 @@ func (s *Store) update(fn func(tx *bolt.Tx) (changed bool, err error)) error {
 		saved()
 		return nil
 	})
+}
+
+// Size is that of the file, in bytes.
+func (s *Store) Size() (int64, error) {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
 }
 
 // guard turns what bbolt does on a damaged file, a panic or a read beyond its end,
