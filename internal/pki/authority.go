@@ -19,6 +19,7 @@ package pki
 import (
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -27,11 +28,13 @@ import (
 // Trust is replaced while it is in use. It may be used concurrently.
 type Authority struct {
 	trust atomic.Pointer[Trust]
+	// stranger holds a token when somebody has shown a certificate of a CA that is not known.
+	stranger chan struct{}
 }
 
 // NewAuthority is the authority of one CA, without a past.
 func NewAuthority(ca *CA) *Authority {
-	a := &Authority{}
+	a := &Authority{stranger: make(chan struct{}, 1)}
 	a.Set(Trust{CA: ca})
 	return a
 }
@@ -41,6 +44,26 @@ func (a *Authority) Set(trust Trust) { a.trust.Store(&trust) }
 
 // Trust is what the authority works with at the moment.
 func (a *Authority) Trust() Trust { return *a.trust.Load() }
+
+// Stranger gets a token when the certificate of a peer turns out to be of an unknown CA: it
+// may be one that others know of already. Anybody can cause that.
+func (a *Authority) Stranger() <-chan struct{} { return a.stranger }
+
+// verify tells whether a CA that is trusted now has issued the certificate. An issuer is an
+// anchor itself: there is nothing in between, and intermediates that a peer presents are
+// not looked at.
+func (a *Authority) verify(cert *x509.Certificate, at, now time.Time) error {
+	_, err := cert.Verify(x509.VerifyOptions{
+		Roots: a.Pool(now), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		select {
+		case a.stranger <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
 
 // IssueNode signs the client certificate of a node, as CA.IssueNode does.
 func (a *Authority) IssueNode(node Node, public crypto.PublicKey, lifetime time.Duration, now time.Time) (*x509.Certificate, error) {

@@ -54,14 +54,7 @@ func PeerOf(state *tls.ConnectionState) (Peer, error) {
 // that is still trusted, has issued to a node. That it has expired is no error, so that
 // the node can be told so, and can renew it.
 func (a *Authority) Verify(cert *x509.Certificate, now time.Time) error {
-	// An issuer is an anchor itself: there is nothing in between, and intermediates
-	// that a peer presents are not looked at.
-	_, err := cert.Verify(x509.VerifyOptions{
-		Roots:       a.Trust().pool(now),
-		CurrentTime: earliest(now, cert.NotAfter),
-		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err != nil {
+	if err := a.verify(cert, earliest(now, cert.NotAfter), now); err != nil {
 		return fmt.Errorf("the client certificate: %w", err)
 	}
 	if _, err := NodeOf(cert); err != nil {

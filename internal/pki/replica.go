@@ -74,12 +74,7 @@ func NewReplicaCertificate(authority *Authority, name string, hosts []string, no
 // by a CA before it that is still trusted. It is an error if it is not the certificate of
 // a replica, or has expired. TLS has had the peer prove that it holds the key.
 func (a *Authority) VerifyReplica(cert *x509.Certificate, now time.Time) (name string, err error) {
-	_, err = cert.Verify(x509.VerifyOptions{
-		Roots:       a.Trust().pool(now),
-		CurrentTime: now,
-		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err != nil {
+	if err := a.verify(cert, now, now); err != nil {
 		return "", fmt.Errorf("the certificate of a replica: %w", err)
 	}
 	return ReplicaOf(cert)

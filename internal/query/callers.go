@@ -63,10 +63,15 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return caller{}, errNobody
 	}
-	if replica, err := c.authority.VerifyReplica(r.TLS.PeerCertificates[0], time.Now()); err == nil {
-		return identified(c.replica, r, replica)
+	certificate := r.TLS.PeerCertificates[0]
+	if _, err := pki.ReplicaOf(certificate); err != nil {
+		return identified(c.apiServer, r, "")
 	}
-	return identified(c.apiServer, r, "")
+	replica, err := c.authority.VerifyReplica(certificate, time.Now())
+	if err != nil {
+		return caller{}, err
+	}
+	return identified(c.replica, r, replica)
 }
 
 func identified(by authenticator.Request, r *http.Request, replica string) (caller, error) {

@@ -33,6 +33,8 @@ const (
 	// now and then needs neither the right to list nor a watch.
 	pollInterval = 30 * time.Second
 	pollTimeout  = 20 * time.Second
+	// nudgeInterval is how often strangers can cause another look.
+	nudgeInterval = time.Second
 
 	maxNoteBytes = 1024 // that the API server accepts
 )
@@ -54,16 +56,24 @@ type Watcher struct {
 // NeedLeaderElection is false: every replica signs, and is to trust the same CAs.
 func (*Watcher) NeedLeaderElection() bool { return false }
 
-// Start polls until ctx is done.
+// Start polls until ctx is done; sooner when somebody shows a certificate of a CA that is
+// not known: the replica that signed it may have heard of a new one before this one has.
 func (w *Watcher) Start(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
 		w.poll(ctx)
+		// Strangers wait until some time has passed.
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(nudgeInterval):
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-w.Authority.Stranger():
 		}
 	}
 }

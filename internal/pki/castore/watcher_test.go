@@ -22,7 +22,10 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
@@ -165,4 +168,60 @@ func TestWatcherStops(t *testing.T) {
 
 	g.Expect(r.Start(ctx)).To(Succeed())
 	g.Expect(r.Authority.Trust().CA.Hash()).To(Equal(next.Hash()), "it looks at once, and not after the first interval")
+}
+
+// A node whose certificate comes from another replica's newer CA is not refused for long.
+func TestWatcherLooksSoonerForStrangers(t *testing.T) {
+	t.Parallel()
+	c := cluster(t, newCA(t))
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		r := newRig(t, c)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Start(ctx) }()
+		synctest.Wait()
+		next := newCA(t)
+		supply(t, c, next)
+		cert, err := next.IssueNode(pki.Node{Name: "edge-1", UID: "1", Join: 1}, newKey(t).Public(), time.Hour, now)
+		g.Expect(err).NotTo(HaveOccurred())
+
+		g.Expect(r.Authority.Verify(cert, now)).NotTo(Succeed())
+		time.Sleep(nudgeInterval + time.Millisecond)
+		synctest.Wait()
+		g.Expect(r.Authority.Verify(cert, now)).To(Succeed())
+
+		cancel()
+		g.Expect(<-ended).To(Succeed())
+	})
+}
+
+func TestStrangersCannotHaveTheAPIServerAskedAtWill(t *testing.T) {
+	t.Parallel()
+	inner := cluster(t, newCA(t))
+	stranger, key := newCA(t), newKey(t)
+	cert, err := stranger.IssueNode(pki.Node{Name: "edge-1", UID: "1", Join: 1}, key.Public(), time.Hour, now)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		var gets atomic.Int32
+		r := newRig(t, interceptor.NewClient(inner, interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+				gets.Add(1)
+				return c.Get(ctx, key, obj, opts...)
+			},
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Start(ctx) }()
+		synctest.Wait()
+		each := gets.Swap(0)
+		for range 1000 {
+			g.Expect(r.Authority.Verify(cert, now)).NotTo(Succeed())
+			time.Sleep(10 * time.Millisecond)
+		}
+		g.Expect(gets.Load()).To(BeNumerically("<=", 10*each), "once a second")
+		cancel()
+		g.Expect(<-ended).To(Succeed())
+	})
 }
