@@ -17,6 +17,7 @@ limitations under the License.
 package hub
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -45,7 +46,7 @@ func TestDrainAsksNodesToGo(t *testing.T) {
 		w.g.Expect(put.GetPut()).NotTo(BeNil())
 		start := time.Now()
 		w.background.Go(w.stop)
-		w.g.Expect(a.nextDrain().GetDeadlineMs()).To(BeEquivalentTo(5000))
+		w.g.Expect(a.nextDrain().GetDeadlineMs()).To(BeEquivalentTo(w.hub.options.DrainTimeout.Milliseconds()))
 
 		// What is under way still counts, and nothing new is sent.
 		a.send(r.take(put)...)
@@ -57,6 +58,39 @@ func TestDrainAsksNodesToGo(t *testing.T) {
 		w.g.Expect(w.hub.Sessions()).To(BeZero())
 	})
 }
+
+// The nodes of a replica do not come to the others as one wave, and the last one still has time.
+func TestDrainIsSpread(t *testing.T) {
+	for _, timeout := range []time.Duration{20 * time.Second, 40 * time.Millisecond} {
+		inBubble(t, func(_ *testing.T, w *world) {
+			const nodes = 20
+			asked := make(chan *pb.Drain, nodes)
+			for i := range nodes {
+				name := fmt.Sprintf("edge-%d", i)
+				w.addNode(name)
+				a := w.connect(name)
+				a.sync(newReplica())
+				w.background.Go(func() {
+					defer a.hangUp()
+					asked <- a.nextDrain()
+				})
+			}
+			interval := min(drainInterval, timeout*3/4/nodes)
+			start := time.Now()
+			w.background.Go(w.stop)
+			for i := range nodes {
+				drain := <-asked
+				passed := time.Duration(i) * interval
+				w.g.Expect(time.Since(start)).To(Equal(passed))
+				w.g.Expect(drain.GetDeadlineMs()).To(BeEquivalentTo((timeout - passed).Milliseconds()))
+			}
+			w.stop()
+		}, func(o *Options) { o.DrainTimeout = timeout })
+	}
+}
+
+// shortDrain is shorter than a connection may take for its Hello.
+func shortDrain(o *Options) { o.DrainTimeout = 5 * time.Second }
 
 func TestDrainEndsWhoStays(t *testing.T) {
 	inBubble(t, func(_ *testing.T, w *world) {
@@ -86,7 +120,7 @@ func TestDrainEndsWhoStays(t *testing.T) {
 		}
 		w.stop()
 		w.g.Expect(time.Since(start)).To(Equal(w.hub.options.DrainTimeout))
-	})
+	}, shortDrain)
 }
 
 // A session that begins while the hub drains is drained too.

@@ -55,7 +55,9 @@ type Hub struct {
 	// connections counts the sessions, and what may become one or has been one.
 	connections int
 	draining    bool
-	running     sync.WaitGroup
+	// drained is when the time to drain will be over.
+	drained time.Time
+	running sync.WaitGroup
 }
 
 // New makes a Hub.

@@ -66,7 +66,7 @@ type Options struct {
 	// Delivery bounds what is under way to one node. MaxObjectBytes is what nodes get
 	// at most, whatever they declare.
 	Delivery delivery.Config
-	// DrainTimeout bounds how long a shutdown waits for the nodes to go. Default 5 s.
+	// DrainTimeout bounds how long a shutdown waits for the nodes to go. Default 20 s.
 	DrainTimeout time.Duration
 }
 
@@ -79,7 +79,7 @@ func (o *Options) setDefaults() error {
 	}
 	setDefault(&o.MaxNodes, 20_000)
 	setDefault(&o.Heartbeat, 20*time.Second)
-	setDefault(&o.DrainTimeout, 5*time.Second)
+	setDefault(&o.DrainTimeout, 20*time.Second)
 	setDefault(&o.Delivery.WindowMessages, 4096)
 	setDefault(&o.Delivery.WindowBytes, 4<<20)
 	setDefault(&o.Delivery.MaxObjectBytes, protocol.MaxObjectBytes)

@@ -121,19 +121,52 @@ func (h *Hub) remove(s *session) (wasSession bool) {
 	return true
 }
 
-// Drain refuses new connections, asks the nodes to go elsewhere, and returns when all
-// connections have ended or the drain timeout has made them end.
+// drainInterval lies between two nodes that are asked to go, so that the hub to which they
+// all go is not met by a wave. If there are many, the last is asked when three quarters of the
+// drain timeout have passed, which leaves it time.
+const drainInterval = 2 * time.Millisecond
+
+// Drain refuses new connections, asks the nodes to go elsewhere, one after the other, and
+// returns when all connections have ended or the drain timeout has made them end.
 func (h *Hub) Drain() {
-	for _, s := range h.startDraining() {
+	defer time.AfterFunc(h.options.DrainTimeout, h.close).Stop()
+	leaving := h.startDraining()
+	start, interval := time.Now(), drainInterval
+	if n := len(leaving); n > 0 {
+		interval = min(interval, h.options.DrainTimeout*3/4/time.Duration(n))
+	}
+	for i, s := range leaving {
+		h.pauseUntil(start.Add(time.Duration(i)*interval), s)
 		s.drain()
 	}
-	defer time.AfterFunc(h.options.DrainTimeout, h.close).Stop()
 	h.running.Wait()
+}
+
+// pauseUntil does not wait for a session that has ended, nor beyond the drain timeout.
+func (h *Hub) pauseUntil(at time.Time, s *session) {
+	wait := time.Until(at)
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.done:
+	case <-h.closing.Done():
+	}
+}
+
+// drainLeft is how much of the time to drain is left.
+func (h *Hub) drainLeft() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(0, time.Until(h.drained))
 }
 
 func (h *Hub) startDraining() []*session {
 	h.mu.Lock()
-	h.draining = true
+	h.draining, h.drained = true, time.Now().Add(h.options.DrainTimeout)
 	h.mu.Unlock()
 	return h.all()
 }

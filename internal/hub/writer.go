@@ -199,7 +199,7 @@ func (s *session) nextMessages() []delivery.Message {
 
 func (s *session) drainMessage() *pb.HubMessage {
 	return &pb.HubMessage{Body: &pb.HubMessage_Drain{Drain: &pb.Drain{
-		DeadlineMs: uint32(s.hub.options.DrainTimeout.Milliseconds()),
+		DeadlineMs: uint32(s.hub.drainLeft().Milliseconds()),
 	}}}
 }
 
