@@ -17,6 +17,7 @@ limitations under the License.
 package delivery
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -127,9 +128,11 @@ func (n *Node) queued(f *flight) {
 	f.queued, f.filled = n.inFlight, 2*n.inFlight >= n.window.bytes
 }
 
-// SetRate bounds the bytes that are sent in a second, in the long run; 0 is no bound. An
-// object goes as a whole, and what follows waits for it.
-func (n *Node) SetRate(bytesPerSecond int64) { n.rate.bytesPerSecond = bytesPerSecond }
+// SetRate bounds the bytes that are sent in a second, in the long run; 0 leaves it at the
+// bound of the Config. An object goes as a whole, and what follows waits for it.
+func (n *Node) SetRate(bytesPerSecond int64) {
+	n.rate.bytesPerSecond = cmp.Or(bytesPerSecond, n.config.BytesPerSecond)
+}
 
 // Wake is when Next has something to send that it has not now, because of a delay or of
 // the rate; false if it is for nothing of these.

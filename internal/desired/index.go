@@ -45,6 +45,8 @@ type Index struct {
 	early map[string]Sink
 	// onSource is told that the objects or nodes of a source are others.
 	onSource func(SourceID)
+	// onReplaced is told of objects whose content has been replaced.
+	onReplaced func(*object.Object)
 
 	horizon horizon
 }
@@ -87,8 +89,14 @@ func NewIndex(onSource func(SourceID)) *Index {
 		byKind:    map[schema.GroupKind][]*Table{},
 		early:     map[string]Sink{},
 		onSource:  onSource,
+
+		onReplaced: func(*object.Object) {},
 	}
 }
+
+// OnReplaced has f called, with the index locked, with every object whose content is
+// replaced; it must not block nor call the index. It must be set before the index is used.
+func (x *Index) OnReplaced(f func(former *object.Object)) { x.onReplaced = f }
 
 // SetNode adds a node, or changes its labels and settings.
 func (x *Index) SetNode(name string, set labels.Set, settings NodeSettings) {

@@ -144,6 +144,8 @@ func (t *Table) upsert(in Item, touched bulk) {
 		it.Object = in.Object
 		t.tellSources(it)
 		return
+	} else if it.Object.Digest != in.Object.Digest {
+		t.index.onReplaced(it.Object)
 	}
 	concerned := maps.Clone(it.sources)
 	for s := range concerned {

@@ -31,6 +31,7 @@ import (
 
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/payload"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/protocol"
 )
@@ -39,6 +40,8 @@ import (
 type Hub struct {
 	options  Options
 	upgrader websocket.Upgrader
+	// payloads are the forms in which objects travel, shared by all sessions.
+	payloads *payload.Cache
 
 	// closing is done when the time to drain is over.
 	closing context.Context
@@ -66,8 +69,11 @@ func New(options Options) (*Hub, error) {
 		return nil, err
 	}
 	closing, closeNow := context.WithCancel(context.Background())
+	payloads := payload.NewCache(payloadCacheBytes)
+	options.Index.OnReplaced(payloads.Remember)
 	return &Hub{
 		options:  options,
+		payloads: payloads,
 		closing:  closing,
 		current:  currentVersion{ask: options.Current},
 		close:    closeNow,

@@ -19,6 +19,9 @@ package hub
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
 var (
@@ -36,6 +39,15 @@ var (
 	puts = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "edgesync_hub_puts_total", Help: "Objects sent to nodes.",
 	})
+	encodedPuts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "edgesync_hub_encoded_puts_total", Help: "Objects sent to nodes, by encoding.",
+	}, []string{"encoding"})
+	objectBytes = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "edgesync_hub_object_bytes_total", Help: "Bytes of the objects sent to nodes, before they were encoded.",
+	})
+	encodedBytes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "edgesync_hub_encoded_bytes_total", Help: "Bytes of the objects sent to nodes as they were encoded, by encoding.",
+	}, []string{"encoding"})
 	deletes = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "edgesync_hub_deletes_total", Help: "Deletions and releases sent to nodes.",
 	})
@@ -59,9 +71,28 @@ var (
 // refused counts one connection.
 func refused(why cause) { refusals.WithLabelValues(string(why)).Inc() }
 
+// encodingCounters are found without a look-up by label: there is one of each for every
+// object that is sent.
+var encodingCounters = map[pb.Encoding]struct{ puts, bytes prometheus.Counter }{}
+
+func countPut(o *object.Object, put *pb.Put) {
+	puts.Inc()
+	objectBytes.Add(float64(len(o.Payload)))
+	counters := encodingCounters[put.GetEncoding()]
+	counters.puts.Inc()
+	counters.bytes.Add(float64(len(put.GetPayload())))
+}
+
 func init() {
+	for _, encoding := range []pb.Encoding{pb.Encoding_ENCODING_JSON, pb.Encoding_ENCODING_ZSTD, pb.Encoding_ENCODING_ZSTD_DELTA} {
+		label := labelValue(encoding.String(), "ENCODING_")
+		encodingCounters[encoding] = struct{ puts, bytes prometheus.Counter }{
+			encodedPuts.WithLabelValues(label), encodedBytes.WithLabelValues(label),
+		}
+	}
 	for _, why := range causes {
 		refusals.WithLabelValues(string(why)) // a rate needs a zero to rise from
 	}
-	metrics.Registry.MustRegister(sessionsGauge, pendingGauge, refusals, puts, deletes, persisted, nacks, results, sent, received)
+	metrics.Registry.MustRegister(sessionsGauge, pendingGauge, refusals,
+		puts, encodedPuts, objectBytes, encodedBytes, deletes, persisted, nacks, results, sent, received)
 }

@@ -18,6 +18,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,8 @@ func (s *session) introduce(hello *pb.Hello) {
 	s.agentVersion = hello.GetAgentVersion()
 	s.machine = machine{bootID: hello.GetBootId(), storeEpoch: hello.GetStoreEpoch()}
 	s.labels, s.info = hello.GetLabels(), hello.GetHubInfoDigest()
+	s.encodings.compressed = slices.Contains(hello.GetEncodings(), pb.Encoding_ENCODING_ZSTD)
+	s.encodings.difference = slices.Contains(hello.GetEncodings(), pb.Encoding_ENCODING_ZSTD_DELTA)
 }
 
 func (s *session) readLoop() error {

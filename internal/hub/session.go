@@ -53,6 +53,8 @@ type session struct {
 	agentVersion string
 	machine      machine
 	labels       map[string]string
+	// encodings are those that the node understands beside JSON.
+	encodings struct{ compressed, difference bool }
 	// info is the digest of what the node knows of the hub; empty if it knows nothing.
 	// Only the reader uses it before the session is opened, and only the writer after.
 	info []byte

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/edgesync/edgesync/internal/delivery"
+	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
@@ -135,16 +136,16 @@ func (s *session) absorb() (draining bool) {
 	for key, bulk := range keys {
 		changes = append(changes, delivery.Change{Key: key, Want: index.Lookup(s.name, key), Bulk: bulk})
 	}
-	approval := ""
+	var settings *desired.NodeSettings
 	if recheck {
-		settings, _ := index.Node(s.name)
-		approval = settings.Approval
+		current, _ := index.Node(s.name)
+		settings = &current
 		for _, key := range s.unsettled() {
 			changes = append(changes, delivery.Change{Key: key, Want: index.Lookup(s.name, key), Bulk: true})
 		}
 	}
-	if len(changes) > 0 || approval != "" {
-		s.desire(changes, approval)
+	if len(changes) > 0 || recheck {
+		s.desire(changes, settings)
 	}
 	s.absorbed(changes)
 	return draining
@@ -170,12 +171,16 @@ func (s *session) unsettled() []object.Key {
 	return s.node.Unsettled()
 }
 
-func (s *session) desire(changes []delivery.Change, approval string) {
+// desire gives the delivery changes, and the settings of the node unless they are nil.
+func (s *session) desire(changes []delivery.Change, settings *desired.NodeSettings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.node.Desire(now, changes)
-	s.node.Approve(now, approval)
+	if settings != nil {
+		s.node.SetRate(settings.BytesPerSecond)
+		s.node.Approve(now, settings.Approval)
+	}
 }
 
 // sendFrame sends one frame of what may be sent now, if there is anything.
@@ -184,10 +189,8 @@ func (s *session) sendFrame() (sent bool, err error) {
 	if len(messages) == 0 {
 		return false, nil
 	}
-	frame := make([]*pb.HubMessage, 0, len(messages))
-	for _, message := range messages {
-		frame = append(frame, messageToPB(message))
-	}
+	frame := s.encode(messages)
+	s.encoded(frame)
 	return true, s.wire.write(frame...)
 }
 
@@ -201,30 +204,4 @@ func (s *session) drainMessage() *pb.HubMessage {
 	return &pb.HubMessage{Body: &pb.HubMessage_Drain{Drain: &pb.Drain{
 		DeadlineMs: uint32(s.hub.drainLeft().Milliseconds()),
 	}}}
-}
-
-func messageToPB(message delivery.Message) *pb.HubMessage {
-	switch m := message.(type) {
-	case delivery.Put:
-		puts.Inc()
-		return &pb.HubMessage{Body: &pb.HubMessage_Put{Put: &pb.Put{
-			Sequence:   m.Sequence,
-			Key:        protocol.KeyToPB(m.Object.Key),
-			Uid:        m.Object.UID,
-			Version:    m.Object.Version,
-			ApiVersion: m.Object.APIVersion,
-			Resource:   m.Object.Resource,
-			Encoding:   pb.Encoding_ENCODING_JSON,
-			Payload:    m.Object.Payload,
-			Force:      m.Force,
-			Retain:     m.Retain,
-		}}}
-	case delivery.Delete:
-		deletes.Inc()
-		return &pb.HubMessage{Body: &pb.HubMessage_Delete{Delete: &pb.Delete{
-			Sequence: m.Sequence, Key: protocol.KeyToPB(m.Key), Uid: m.UID, Release: m.Release, AsOf: m.AsOf,
-		}}}
-	default:
-		return &pb.HubMessage{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{}}}
-	}
 }
