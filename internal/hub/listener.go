@@ -42,24 +42,29 @@ var errTooMuch = fmt.Errorf("more than %d bytes, and no request among them", max
 // Accept on. It makes every connection a *conn.
 type listener struct {
 	patient.Listener
+	turns   *turns
 	mu      sync.Mutex
 	pending pending
 }
 
 func newListener(below net.Listener, maxPending int) *listener {
-	return &listener{Listener: patient.Listener{Listener: below}, pending: newPending(maxPending)}
+	return &listener{Listener: patient.Listener{Listener: below}, turns: newTurns(), pending: newPending(maxPending)}
 }
 
-// Accept waits for the next connection, and closes another one if it is one too many.
+// Accept waits until the hub is not too busy, then for the next connection, and closes
+// another one if it is one too many.
 func (l *listener) Accept() (net.Conn, error) {
+	l.turns.await()
 	accepted, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: accepted.(*patient.Conn), source: source.Of(accepted.RemoteAddr().String()), listener: l}
+	c := &conn{Conn: accepted.(*patient.Conn), source: source.Of(accepted.RemoteAddr().String()), listener: l, turn: turn{of: l.turns}}
+	c.turn.take()
 	if victim := l.add(c); victim != nil {
 		victim.accounted.Store(true)
 		refused(causePending)
+		victim.turn.end()
 		_ = victim.Conn.Close()
 	}
 	return c, nil
@@ -91,6 +96,8 @@ type conn struct {
 	source   netip.Prefix
 	// arrival is the place in the order in which connections have come.
 	arrival uint64
+	// turn is taken while the hub has something to do for the TLS handshake or the request.
+	turn turn
 	fate
 }
 
@@ -112,8 +119,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	if !c.asked.Load() && c.received.Load() >= maxUnaskedBytes {
 		return 0, errTooMuch
 	}
+	c.turn.give()
 	n, err := c.Conn.Read(p)
 	if !c.asked.Load() {
+		c.turn.take()
 		c.received.Add(int64(n))
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -124,6 +133,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Close closes the connection, which is no longer pending.
 func (c *conn) Close() error {
+	c.turn.end()
 	c.settle()
 	return c.Conn.Close()
 }
@@ -158,6 +168,7 @@ func account(secure net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:
 		c.asked.Store(true)
+		c.turn.end()
 	case http.StateClosed:
 		if why := c.cause(handshakeComplete(secure)); why != "" {
 			refused(why)
