@@ -42,7 +42,8 @@ type connection struct {
 	cancel context.CancelFunc
 
 	mu   sync.Mutex
-	ends []net.Conn
+	ends []net.Conn // whoever connected, and then the target
+	left bool       // by whoever connected: see Abandon
 }
 
 // chunk is what has been read, or the error with which reading ended.
@@ -56,18 +57,18 @@ type chunk struct {
 func (c *connection) run(d Direction, from, to net.Conn) {
 	underWay := make(chan chunk, maxChunks)
 	var reader sync.WaitGroup
-	reader.Go(func() { c.read(from, underWay) })
+	reader.Go(func() { c.read(d, from, underWay) })
 	c.write(d, underWay, to)
 	reader.Wait()
 }
 
 // read ends with a chunk that holds the error.
-func (c *connection) read(from net.Conn, underWay chan<- chunk) {
+func (c *connection) read(d Direction, from net.Conn, underWay chan<- chunk) {
 	buffer := make([]byte, chunkBytes)
 	for {
 		link, _ := c.proxy.conditions()
 		n, err := from.Read(buffer[:paceBytes(link.rate)])
-		if !c.throttle(n) || !c.passable() {
+		if !c.throttle(n) || !c.passable(d) {
 			return
 		}
 		link, _ = c.proxy.conditions()
@@ -117,7 +118,7 @@ func (c *connection) write(d Direction, underWay <-chan chunk, to net.Conn) {
 		case <-c.ctx.Done():
 			return
 		}
-		if !c.sleep(time.Until(next.due)) || !c.passable() {
+		if !c.sleep(time.Until(next.due)) || !c.passable(d) {
 			return
 		}
 		if next.err != nil {
@@ -159,11 +160,11 @@ func (c *connection) sleep(d time.Duration) bool {
 	}
 }
 
-// passable returns when the link is no black hole; false when the connection has ended.
-func (c *connection) passable() bool {
+// passable returns when the link is no black hole that way; false when the connection has ended.
+func (c *connection) passable(d Direction) bool {
 	for {
 		link, changed := c.proxy.conditions()
-		if !link.blackHole {
+		if !link.blackHole[d] {
 			return c.ctx.Err() == nil
 		}
 		select {
@@ -184,6 +185,24 @@ func (c *connection) add(end net.Conn) bool {
 	}
 	c.ends = append(c.ends, end)
 	return true
+}
+
+// abandon ends the connection for whoever made it alone, unless there is no target yet.
+func (c *connection) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cancel()
+	if len(c.ends) == 2 {
+		c.left = true
+		reset(c.ends[0])
+		c.ends = c.ends[1:]
+	}
+}
+
+func (c *connection) abandoned() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left
 }
 
 func (c *connection) reset() {

@@ -23,6 +23,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -59,7 +60,7 @@ type Proxy struct {
 type conditions struct {
 	delay     time.Duration
 	rate      int
-	blackHole bool
+	blackHole [2]bool
 	refuse    bool
 	cutAfter  [2]*int64
 }
@@ -113,7 +114,14 @@ func (p *Proxy) SetRate(bytesPerSecond int) { p.set(func(c *conditions) { c.rate
 
 // SetBlackHole makes nothing pass any more, no byte and no end of a connection, while
 // connections stay open. As TCP would send it again, everything passes once that is over.
-func (p *Proxy) SetBlackHole(on bool) { p.set(func(c *conditions) { c.blackHole = on }) }
+func (p *Proxy) SetBlackHole(on bool) {
+	p.set(func(c *conditions) { c.blackHole = [2]bool{on, on} })
+}
+
+// SetOneWayBlackHole is SetBlackHole for one direction.
+func (p *Proxy) SetOneWayBlackHole(d Direction, on bool) {
+	p.set(func(c *conditions) { c.blackHole[d] = on })
+}
 
 // SetRefuse resets every new connection at once.
 func (p *Proxy) SetRefuse(on bool) { p.set(func(c *conditions) { c.refuse = on }) }
@@ -130,6 +138,17 @@ func (p *Proxy) Cut() {
 	defer p.mu.Unlock()
 	for c := range p.open {
 		c.reset()
+	}
+}
+
+// Abandon resets all connections for whoever made them, and leaves the target with what
+// seems to be one: nothing comes from it any more, and what is sent to it is lost. A new
+// connection then meets its own predecessor, as after a crash of the machine or of a NAT.
+func (p *Proxy) Abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		c.abandon()
 	}
 }
 
@@ -201,6 +220,9 @@ func (p *Proxy) carry(client net.Conn) {
 	ways.Go(func() { c.run(Up, client, target) })
 	ways.Go(func() { c.run(Down, target, client) })
 	ways.Wait()
+	if c.abandoned() {
+		_, _ = io.Copy(io.Discard, target) // until the target gives up, or the proxy ends
+	}
 }
 
 func (p *Proxy) enter(c *connection) {

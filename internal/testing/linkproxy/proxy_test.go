@@ -20,8 +20,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 )
@@ -163,4 +165,42 @@ func TestUnreachableTargetEndsTheConnection(t *testing.T) {
 		_, err = conn.Read(make([]byte, 1))
 	}
 	g.Expect(errors.Is(err, syscall.ECONNRESET)).To(BeTrue(), "%v", err)
+}
+
+func TestAbandonLeavesTheTargetWithASilentConnection(t *testing.T) {
+	g := NewWithT(t)
+	p, targets := start(t)
+	client := connect(t, p)
+	target := <-targets
+	send(t, client, "x")
+	g.Expect(target.Read(make([]byte, 1))).To(Equal(1))
+	p.Abandon()
+	_, err := client.Read(make([]byte, 1))
+	g.Expect(err).To(MatchError(syscall.ECONNRESET))
+
+	again := connect(t, p)
+	next := <-targets
+	send(t, target, "lost") // the first is still open
+	send(t, next, "y")
+	g.Expect(again.Read(make([]byte, 1))).To(Equal(1))
+	g.Expect(target.SetReadDeadline(time.Now().Add(10 * time.Millisecond))).To(Succeed())
+	_, err = target.Read(make([]byte, 1))
+	g.Expect(err).To(MatchError(os.ErrDeadlineExceeded), "neither a byte nor an end has come")
+}
+
+func TestOneWayBlackHole(t *testing.T) {
+	g := NewWithT(t)
+	p, targets := start(t)
+	client := connect(t, p)
+	target := <-targets
+	p.SetOneWayBlackHole(Up, true)
+	send(t, client, "up")
+	send(t, target, "down")
+	down := make([]byte, 4)
+	g.Expect(io.ReadFull(client, down)).To(Equal(4))
+	g.Expect(p.Passed(Up)).To(BeZero())
+	p.SetOneWayBlackHole(Up, false)
+	up := make([]byte, 2)
+	g.Expect(io.ReadFull(target, up)).To(Equal(2))
+	g.Expect(string(up)).To(Equal("up"))
 }
