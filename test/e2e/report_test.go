@@ -19,7 +19,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -58,16 +57,7 @@ func report(ctx context.Context, f *fixture) {
 // expectNoCrash fails when a program has panicked, or has found a data race in itself.
 func expectNoCrash(program *process.Program) {
 	GinkgoHelper()
-	for _, path := range []string{program.LogPath(), program.LogPath() + ".old"} {
-		log, err := os.ReadFile(path)
-		if !os.IsNotExist(err) {
-			Expect(err).NotTo(HaveOccurred())
-		}
-		for _, sign := range []string{"panic:", "DATA RACE", "fatal error:"} {
-			_, after, found := strings.Cut(string(log), sign)
-			Expect(found).To(BeFalse(), "%s: %s%.3000s", path, sign, after)
-		}
-	}
+	Expect(program.Crash()).To(BeEmpty())
 }
 
 // statuses are those of the spec's syncs and nodes.

@@ -241,4 +241,7 @@ func (c *ControlPlane) KillEtcd() error { return c.etcd.Kill() }
 func (c *ControlPlane) StartEtcd(ctx context.Context) error { return c.run(ctx, c.etcd) }
 
 // URL is the address of the API server.
-func (c *ControlPlane) URL() string { return "https://" + c.ports.Address(apiServerPort) }
+func (c *ControlPlane) URL() string { return "https://" + c.Address() }
+
+// Address is the address of the API server, host:port, for proxies before it.
+func (c *ControlPlane) Address() string { return c.ports.Address(apiServerPort) }

@@ -39,6 +39,13 @@ const (
 	Down
 )
 
+func (d Direction) String() string {
+	if d == Up {
+		return "up"
+	}
+	return "down"
+}
+
 // Proxy passes connections on to a target. What is set holds for all connections, and
 // for bytes that the proxy reads from then on. Its methods may be called concurrently.
 type Proxy struct {
@@ -128,8 +135,14 @@ func (p *Proxy) SetRefuse(on bool) { p.set(func(c *conditions) { c.refuse = on }
 
 // CutAfter resets, once, the connection on which the n-th byte from now on passes in
 // the direction d. The receiver gets these n bytes, and no more of what follows them.
+// With n = 0 a cut that is still to come does not.
 func (p *Proxy) CutAfter(d Direction, n int64) {
-	p.set(func(c *conditions) { c.cutAfter[d] = &n })
+	p.set(func(c *conditions) {
+		c.cutAfter[d] = &n
+		if n == 0 {
+			c.cutAfter[d] = nil
+		}
+	})
 }
 
 // Cut resets all connections. New ones are accepted, unless SetRefuse says otherwise.

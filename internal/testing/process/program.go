@@ -29,6 +29,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -63,6 +64,9 @@ type Program struct {
 	Detached bool
 	// StopTimeout is how long Stop waits before it kills the program. 0 means 40 seconds.
 	StopTimeout time.Duration
+	// KeepLog has the log go on after a restart, instead of keeping that of the run before
+	// next to it.
+	KeepLog bool
 	// Ready returns nil once the program can be used. Nil means at once.
 	Ready func(context.Context) error
 
@@ -161,8 +165,7 @@ func (p *Program) outdated() bool {
 }
 
 func (p *Program) start() error {
-	// The log of the run before is kept once; errors quote this run alone.
-	if err := os.Rename(p.LogPath(), p.LogPath()+".old"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.rotateLog(); err != nil {
 		return err
 	}
 	log, err := os.OpenFile(p.LogPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -183,6 +186,18 @@ func (p *Program) start() error {
 	return nil
 }
 
+// rotateLog keeps the log of the run before once; errors then quote this run alone.
+func (p *Program) rotateLog() error {
+	if p.KeepLog {
+		return nil
+	}
+	err := os.Rename(p.LogPath(), p.LogPath()+".old")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // Stop asks the program to end, and kills it when it does not end in time.
 // It is no error when it does not run.
 func (p *Program) Stop() error {
@@ -200,12 +215,17 @@ func (p *Program) Stop() error {
 
 // Kill ends the program at once and returns when it is gone. It is no error when it
 // does not run.
-func (p *Program) Kill() error {
-	if err := p.signal(unix.SIGKILL); err != nil || p.process == nil {
+func (p *Program) Kill() error { return p.end(unix.SIGKILL) }
+
+// Quit is Kill for a Go program, which leaves the stacks of all its goroutines in the log.
+func (p *Program) Quit() error { return p.end(unix.SIGQUIT) }
+
+func (p *Program) end(sig unix.Signal) error {
+	if err := p.signal(sig); err != nil || p.process == nil {
 		return err
 	}
 	if !p.process.exited(killTimeout) {
-		return fmt.Errorf("%s (pid %d) still runs %s after SIGKILL", p.Name(), p.process.pid, killTimeout)
+		return fmt.Errorf("%s (pid %d) still runs %s after %s", p.Name(), p.process.pid, killTimeout, unix.SignalName(sig))
 	}
 	return p.find()
 }
@@ -277,4 +297,22 @@ func (p *Program) LogTail() string {
 		return fmt.Sprintf("its log cannot be read: %v", err)
 	}
 	return fmt.Sprintf("the last lines of %s:\n%s", p.LogPath(), text)
+}
+
+// Crash quotes where the program has panicked, or has found a data race in itself, in its
+// log or that of the run before. It is empty if there is nothing of the kind.
+func (p *Program) Crash() (string, error) {
+	const quoted = 3000
+	for _, path := range []string{p.LogPath(), p.LogPath() + ".old"} {
+		log, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		for _, sign := range []string{"panic:", "DATA RACE", "fatal error:"} {
+			if _, after, found := strings.Cut(string(log), sign); found {
+				return fmt.Sprintf("%s: %s%.*s", path, sign, quoted, after), nil
+			}
+		}
+	}
+	return "", nil
 }

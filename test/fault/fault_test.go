@@ -1,0 +1,84 @@
+/*
+Copyright 2026 The edgesync Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package fault disturbs a whole fleet at random while it works: real programs, whose
+// links are delayed, cut and silenced, which are killed and paused, whose disks fill up
+// and whose clocks jump. When all is well again every node must hold just what it should.
+package fault
+
+import (
+	"context"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/format"
+)
+
+var (
+	faultCount   = flag.Int("faults", 40, "number of faults")
+	seedFlag     = flag.Uint64("seed", 0, "seed of the choices; 0 draws one")
+	withClocks   = flag.Bool("clocks", false, "have clocks jump too, for which the programs are built with another package time")
+	replicaCount = flag.Int("replicas", 3, "number of managers")
+	keep         = flag.Bool("keep", false, "keep the directory with the logs in any case")
+)
+
+const (
+	// deadline bounds every wait for a state that must come, on a machine however busy.
+	deadline = 5 * time.Minute
+	polling  = 250 * time.Millisecond
+	// concurrentFaults is how many faults there are at most at a time.
+	concurrentFaults = 5
+	// longestPause is between the starts of two faults.
+	longestPause = 1500 * time.Millisecond
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	format.MaxLength = 3000
+	SetDefaultEventuallyTimeout(deadline)
+	SetDefaultEventuallyPollingInterval(polling)
+	os.Exit(m.Run())
+}
+
+func TestFaults(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("%d faults with -seed=%d", *faultCount, seed)
+	w := newWorld(t, seed)
+	w.start()
+	before := w.atRest("before the faults")
+
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { w.work(ctx, rand.New(rand.NewPCG(seed, 1))) })
+	running.Go(func() { w.supervise(ctx) })
+	w.disturb(ctx, rand.New(rand.NewPCG(seed, 2)), *faultCount)
+	stop()
+	running.Wait()
+
+	w.heal()
+	after := w.atRest("after the faults")
+	w.expectNothingLeaked(before, after)
+	w.expectNoCrash()
+	t.Logf("%d faults, %d changes; %s", *faultCount, w.changes, w.history.summary())
+}
