@@ -135,6 +135,10 @@ test-race: ## Repeat the tests that need no control plane COUNT times, to hunt f
 	@go test -race -timeout=25m -count=$(or $(COUNT),10) $(TESTFLAGS) $$(go list ./api/... ./internal/... ./edge-agent/... | \
 	  grep -vxF "$$(grep -rl --include='*_test.go' RunSpecs internal | xargs -n1 dirname | sort -u | sed 's#^#github.com/edgesync/edgesync/#')")
 
+.PHONY: test-fault
+test-fault: kube build ## Disturb a fleet FAULTS times (500) at random, clocks included; SEED repeats a run.
+	@go test -race -timeout=3h -v ./test/fault -clocks -faults=$(or $(FAULTS),500) $(if $(SEED),-seed=$(SEED)) $(TESTFLAGS)
+
 .PHONY: bench
 bench: kube build ## Run the benchmarks, or one group of them (BENCH=sync); writes bench/results.json.
 	@mkdir -p bench

@@ -39,7 +39,10 @@ var _ = ReportAfterEach(func(report SpecReport) { suiteFailed = suiteFailed || r
 
 // report prints, when the spec has failed, what its processes and objects say of it.
 func report(ctx context.Context, f *fixture) {
-	programs := []*process.Program{world.Manager()}
+	var programs []*process.Program
+	for _, r := range world.Replicas() {
+		programs = append(programs, r.Program)
+	}
 	for _, n := range f.nodes {
 		programs = append(programs, n.Program)
 	}
