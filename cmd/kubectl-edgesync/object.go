@@ -19,10 +19,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
-	"unicode"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -45,36 +42,10 @@ func describe(key object.Key) string {
 	return key.Kind + " " + name
 }
 
-var apiVersion = regexp.MustCompile(`^v[0-9]+((alpha|beta)[0-9]+)?$`)
-
-// parseKey reads an object that is named in full: [group/]Kind/namespace/name or
-// group/Kind/name, also with a version before the kind, as status has it. ok is false for
-// all else.
-func parseKey(argument string) (key object.Key, ok bool) {
-	parts := strings.Split(argument, "/")
-	at := slices.IndexFunc(parts, func(part string) bool { return part != "" && unicode.IsUpper(rune(part[0])) })
-	if at < 0 || slices.Contains(parts, "") {
-		return key, false
-	}
-	group, name := parts[:at], parts[at+1:]
-	versioned := len(group) > 0 && apiVersion.MatchString(group[len(group)-1])
-	if versioned {
-		group = group[:len(group)-1]
-	}
-	if len(group) > 1 || len(name) == 0 || len(name) > 2 {
-		return key, false
-	}
-	key = object.Key{Group: strings.Join(group, ""), Kind: parts[at], Name: name[len(name)-1]}
-	if len(name) == 2 {
-		key.Namespace = name[0]
-	}
-	return key, len(name) == 2 || at > 0
-}
-
 // resolveObject is the object that the argument of a command names: in full, or as
 // kind/name or resource.group/name, as with kubectl.
 func (p *plugin) resolveObject(argument string) (object.Key, error) {
-	if key, ok := parseKey(argument); ok {
+	if key, ok := object.ParseKey(argument); ok {
 		return key, nil
 	}
 	kind, name, found := strings.Cut(argument, "/")

@@ -36,6 +36,8 @@ func (q *question) sentence() string {
 		return q.notMeant()
 	case !q.wanted():
 		return q.notMeant()
+	case q.undelivered(q.verdicts()[0].sync) != "":
+		return q.undelivered(q.verdicts()[0].sync)
 	case q.node.Status.Session == nil:
 		return fmt.Sprintf("%s is %s: it gets %s when it connects, unless it holds it already.",
 			q.node.Name, away(q.node, q.now), q.called())
