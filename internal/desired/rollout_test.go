@@ -230,6 +230,24 @@ func TestACursorThatGoesBackIsTold(t *testing.T) {
 	g.Expect(f.Lookup("eu-1", cm("a")).Waiting).To(BeTrue())
 }
 
+func TestAChangeStopsTheOneBefore(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	f := newFixture(t)
+	f.SetSource(rolling("s"))
+	f.release("s", "00/us-1")
+	f.forget()
+	f.table.Upsert(made(cm("a"), configMaps, "11", nil))
+	g.Expect(f.us.told()).To(Equal([]string{"a", "a in bulk", "b in bulk", "c in bulk"}), "what it has not got yet waits again")
+	g.Expect(f.us.rechecked()).To(BeTrue())
+	g.Expect(f.eu.told()).To(Equal([]string{"a"}))
+	g.Expect(f.eu.rechecked()).To(BeFalse())
+
+	f.table.Upsert(made(cm("a"), configMaps, "1", labels.Set{"tier": "web"}))
+	g.Expect(f.us.rechecked()).To(BeTrue(), "it is as it was when its turn came")
+	g.Expect(f.Lookup("us-1", cm("b")).Frozen).To(BeFalse())
+}
+
 func TestRolloutsComeAndGo(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)

@@ -18,7 +18,6 @@ package desired
 
 import (
 	"iter"
-	"maps"
 
 	"github.com/edgesync/edgesync/internal/object"
 )
@@ -136,7 +135,7 @@ func (x *Index) covering(n *node, key object.Key) []*source {
 		}
 	}
 	if len(n.sources) < count {
-		for s := range maps.Keys(n.sources) {
+		for s := range n.sources {
 			if s.mayCover(key) {
 				found = append(found, s)
 			}

@@ -182,11 +182,11 @@ func (t *Table) remove(key object.Key, touched bulk) {
 }
 
 // tell names a key to the nodes of sources at once, or adds it to what is touched in bulk.
-// The sources have got another revision.
+// The sources get another revision, of which the turn of no node has come.
 func (t *Table) tell(key object.Key, sources set[*source], touched bulk) {
 	keys := []object.Key{key}
 	for s := range sources {
-		s.revise()
+		s.shift(s.revise)
 		for n := range s.nodes {
 			if touched == nil {
 				n.tell(keys, false)

@@ -18,7 +18,6 @@ package desired
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/edgesync/edgesync/internal/object"
@@ -36,21 +35,33 @@ func (x *Index) SetRollout(id SourceID, cursor rollout.Cursor) {
 	if s == nil || s.cursor == cursor {
 		return
 	}
-	before := s.cursor
-	s.cursor = cursor
-	if s.Rollout == nil {
+	s.shift(func() { s.cursor = cursor })
+	if s.Rollout != nil {
+		x.onSource(id)
+	}
+}
+
+// shift makes a change of the revision or the cursor, and tells the nodes whose turn has come
+// by that, or is over.
+func (s *source) shift(change func()) {
+	before, revision := s.cursor, s.revision
+	change()
+	if s.Rollout == nil || before.Revision != revision && s.cursor.Revision != s.revision {
 		return
 	}
+	var keys []object.Key
 	for n, place := range s.nodes {
-		was, is := before.Releases(s.revision, place), cursor.Releases(s.revision, place)
+		was, is := before.Releases(revision, place), s.cursor.Releases(s.revision, place)
 		if was && !is {
-			n.tell(s.keys(), true)
+			if keys == nil {
+				keys = s.keys()
+			}
+			n.tell(keys, true)
 		}
 		if was != is {
 			n.recheck()
 		}
 	}
-	x.onSource(id)
 }
 
 // Released reports whether a source lets one of its nodes have what it covers now: always,
@@ -116,7 +127,7 @@ func (x *Index) View(id SourceID) (SourceView, bool) {
 		view.Objects = append(view.Objects, it.Object)
 	}
 	slices.SortFunc(view.Objects, func(a, b *object.Object) int { return a.Compare(b.Key) })
-	for n := range maps.Keys(s.nodes) {
+	for n := range s.nodes {
 		view.Nodes = append(view.Nodes, n.name)
 	}
 	slices.Sort(view.Nodes)
