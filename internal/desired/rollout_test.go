@@ -55,6 +55,7 @@ func TestNodesWaitForTheirTurn(t *testing.T) {
 
 	f.forget()
 	f.release("s", "00/us-1")
+	g.Expect(f.us.told()).To(Equal([]string{"a in bulk", "b in bulk", "c in bulk"}))
 	g.Expect(f.us.rechecked()).To(BeTrue())
 	g.Expect(f.eu.rechecked()).To(BeFalse(), "nothing is news to it")
 	g.Expect(f.eu.told()).To(BeEmpty())

@@ -49,16 +49,10 @@ func (s *source) shift(change func()) {
 	if s.Rollout == nil || before.Revision != revision && s.cursor.Revision != s.revision {
 		return
 	}
-	var keys []object.Key
+	keys := s.keys()
 	for n, place := range s.nodes {
-		was, is := before.Releases(revision, place), s.cursor.Releases(s.revision, place)
-		if was && !is {
-			if keys == nil {
-				keys = s.keys()
-			}
+		if before.Releases(revision, place) != s.cursor.Releases(s.revision, place) {
 			n.tell(keys, true)
-		}
-		if was != is {
 			n.recheck()
 		}
 	}

@@ -32,6 +32,9 @@ type agent struct {
 
 	// Durable.
 	epoch int
+	// view is that of the last bookmark, from a manager that knew so many edits.
+	view  []byte
+	edits int
 	store map[object.Key]*stored
 	edge  map[object.Key]present
 
@@ -104,7 +107,7 @@ func (a *agent) connect(m *manager) {
 	a.disconnect()
 	a.link = &link{}
 	m.sessions = append(m.sessions, &session{manager: m, agent: a.name, link: a.link})
-	h := hello{epoch: a.epoch, count: len(a.store), digest: a.digest()}
+	h := hello{epoch: a.epoch, count: len(a.store), digest: a.digest(), view: a.view}
 	a.w.logf("%s connects to %s holding %d", a.name, m.name, h.count)
 	a.link.sendHub(h)
 }
@@ -147,8 +150,9 @@ func (a *agent) receive() bool {
 		if message.needInventory {
 			a.declare()
 		}
-	case delivery.Bookmark:
+	case bookmark:
 		a.epoch, a.complete = a.welcomed.epoch, true
+		a.view, a.edits = message.view, message.edits
 	default:
 		a.complete = false
 		a.inbox = append(a.inbox, message)

@@ -22,11 +22,14 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/rollout"
 )
 
 // cluster is what administrators have set up: sources and nodes. It is immutable.
 type cluster struct {
 	sources map[desired.SourceID]desired.Source
+	// cursors are how far the rollouts of sources have come.
+	cursors map[desired.SourceID]rollout.Cursor
 	nodes   map[string]edgeNode
 }
 
@@ -35,25 +38,30 @@ type edgeNode struct {
 	settings desired.NodeSettings
 }
 
-// edit is one change of a cluster: of the source, if it has an id, else of the node.
+// edit is one change of a cluster: of the source, or of its rollout alone, if it has an id,
+// else of the node.
 type edit struct {
 	id     desired.SourceID
 	source *desired.Source
+	cursor *rollout.Cursor
 	name   string
 	node   *edgeNode
 }
 
 func (c *cluster) with(e edit) *cluster {
-	next := &cluster{sources: maps.Clone(c.sources), nodes: maps.Clone(c.nodes)}
+	next := &cluster{sources: maps.Clone(c.sources), cursors: maps.Clone(c.cursors), nodes: maps.Clone(c.nodes)}
 	switch {
 	case e.name != "" && e.node != nil:
 		next.nodes[e.name] = *e.node
 	case e.name != "":
 		delete(next.nodes, e.name)
+	case e.cursor != nil:
+		next.cursors[e.id] = *e.cursor
 	case e.source != nil:
 		next.sources[e.id] = *e.source
 	default:
 		delete(next.sources, e.id)
+		delete(next.cursors, e.id)
 	}
 	return next
 }
@@ -64,6 +72,8 @@ func (e edit) apply(index *desired.Index) {
 		index.SetNode(e.name, e.node.labels, e.node.settings)
 	case e.name != "":
 		index.DeleteNode(e.name)
+	case e.cursor != nil:
+		index.SetRollout(e.id, *e.cursor)
 	case e.source != nil:
 		index.SetSource(*e.source)
 	default:

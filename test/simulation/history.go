@@ -112,8 +112,12 @@ func (w *world) stepManager(m *manager) {
 		m.watch()
 	case n < 80:
 		m.follow(f)
-	case n < 87:
+	case n < 84:
 		m.bookmark(f)
+	case n < 87:
+		if m == m.w.leader() {
+			m.lead()
+		}
 	case n < 97:
 		m.probeNext(f)
 	default:

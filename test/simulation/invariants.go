@@ -170,6 +170,9 @@ func (a *agent) checkRemoval(del removal, s *stored) {
 		a.w.failf("%s removes %s as %s, but holds %s", a.name, del.Key, del.UID, s.UID)
 	case s.Retain != del.Release:
 		a.w.failf("%s removes %s: released %t, to be retained %t", a.name, del.Key, del.Release, s.Retain)
+	case del.edits < a.edits:
+		a.w.failf("%s removes %s for a hub that knew of %d edits, having heard from one that knew of %d",
+			a.name, del.Key, del.edits, a.edits)
 	case object.Older(del.seen, s.Version) && a.w.api.wrote(s.object):
 		a.w.failf("%s removes %s at %s for a hub that knew of %s", a.name, del.Key, s.Version, del.seen)
 	}

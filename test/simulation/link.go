@@ -36,6 +36,8 @@ type (
 		epoch  int
 		count  int
 		digest object.Digest
+		// view is that of the last bookmark.
+		view []byte
 	}
 	inventory struct {
 		entries map[object.Key]delivery.Held
@@ -58,10 +60,17 @@ type (
 		epoch         int
 		needInventory bool
 	}
+	// bookmark is a Bookmark with how much the hub's manager knows.
+	bookmark struct {
+		view  []byte
+		edits int
+	}
 	// removal is a Delete with what the hub's manager knew when it sent it.
 	removal struct {
 		delivery.Delete
 		seen string
+		// edits is how many edits of the cluster it knew.
+		edits int
 	}
 )
 

@@ -18,8 +18,10 @@ package simulation
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/rollout"
 )
 
 // manager is one replica: an index fed by watches that lag, each in its own way.
@@ -31,7 +33,10 @@ type manager struct {
 	index *desired.Index
 	feeds [4]*feed
 	// edits is how many edits of the cluster the manager has seen.
-	edits    int
+	edits int
+	// leads: the manager moves the rollouts, and cursors are how far it has.
+	leads    bool
+	cursors  map[desired.SourceID]rollout.Cursor
 	sessions []*session
 	probe    probe
 }
@@ -52,7 +57,7 @@ type probe struct {
 }
 
 func (m *manager) view() view {
-	v := view{edits: m.edits}
+	v := view{edits: m.edits, cursors: m.knownCursors()}
 	for i, f := range m.feeds {
 		v.feeds[i] = feedView{listed: f.listed, position: f.position}
 	}
@@ -64,6 +69,7 @@ func (m *manager) start(edits int) {
 	w := m.w
 	w.logf("%s starts at edit %d of %d", m.name, edits, len(w.edits))
 	m.up, m.epoch, m.edits, m.probe = true, w.epoch, edits, probe{}
+	m.cursors = map[desired.SourceID]rollout.Cursor{}
 	m.index = desired.NewIndex(nil)
 	for i, k := range kinds {
 		m.feeds[i] = &feed{kind: k}
@@ -72,17 +78,19 @@ func (m *manager) start(edits int) {
 	for _, id := range sortedSources(c) {
 		s := c.sources[id]
 		edit{id: id, source: &s}.apply(m.index)
+		m.index.SetRollout(id, c.cursors[id])
 	}
 	for _, name := range nodeNames {
 		if n, ok := c.nodes[name]; ok {
 			edit{name: name, node: &n}.apply(m.index)
 		}
 	}
+	m.advance(edits)
 }
 
 func (m *manager) crash() {
 	m.w.logf("%s crashes", m.name)
-	m.up = false
+	m.up, m.leads = false, false
 	for _, s := range m.sessions {
 		s.link.cut(m.w.random)
 	}
@@ -97,8 +105,21 @@ func (m *manager) learn() bool {
 	e := m.w.edits[m.edits]
 	m.edits++
 	m.w.logf("%s learns edit %d", m.name, m.edits)
-	e.apply(m.index)
+	if e.source == nil && e.cursor == nil {
+		delete(m.cursors, e.id)
+	}
+	if _, own := m.cursors[e.id]; e.cursor == nil || !own {
+		e.apply(m.index)
+	}
+	m.advance(m.edits)
 	return true
+}
+
+// advance: all edits up to one are taken in.
+func (m *manager) advance(edits int) {
+	for _, feed := range []desired.Feed{desired.ObjectSyncs, desired.ClusterObjectSyncs, desired.EdgeNodes} {
+		m.index.Advance(feed, strconv.Itoa(edits+1))
+	}
 }
 
 // watch opens the watches of kinds that sources use, and closes the others.

@@ -19,12 +19,14 @@ package simulation
 import (
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/rollout"
 )
 
 // view is how far a manager has come in everything that it watches.
 type view struct {
-	edits int
-	feeds [4]feedView
+	edits   int
+	feeds   [4]feedView
+	cursors map[desired.SourceID]rollout.Cursor
 }
 
 type feedView struct {
@@ -50,7 +52,7 @@ func (w *world) wish(v view, node string, key object.Key) wish {
 		return wish{frozen: true}
 	}
 	result := wish{frozen: n.settings.Suspend}
-	unwantedFrozen := false
+	unwantedFrozen, waiting := false, false
 	for i, k := range kinds {
 		if k.GroupKind() != key.GroupKind() {
 			continue
@@ -72,16 +74,18 @@ func (w *world) wish(v view, node string, key object.Key) wish {
 			if s.Deleting || !selectsNode(&s, node, n) {
 				continue
 			}
-			unwantedFrozen = unwantedFrozen || s.Suspend || !feed.listed
+			waits := w.waits(v, &s, node, n)
+			unwantedFrozen = unwantedFrozen || s.Suspend || !feed.listed || waits
 			if s.Suspend || at == nil || s.ObjectName == "" && !s.ObjectSelector.Matches(at.labels()) {
 				continue
 			}
 			result.retain = result.retain || s.Retain
-			if result.object == nil {
-				result.object = at.object(k)
+			if result.object == nil || waiting && !waits {
+				result.object, waiting = at.object(k), waits
 			}
 		}
 	}
+	result.frozen = result.frozen || waiting
 	if result.object == nil {
 		result.frozen = result.frozen || unwantedFrozen
 	}
@@ -106,7 +110,7 @@ func (wi wish) holding() object.Holding {
 
 // latest is the view of a manager that knows all there is.
 func (w *world) latest() view {
-	v := view{edits: len(w.edits)}
+	v := view{edits: len(w.edits), cursors: w.cluster().cursors}
 	for i := range v.feeds {
 		v.feeds[i] = feedView{listed: true, position: w.api.now()}
 	}

@@ -62,6 +62,9 @@ func (w *world) round(asleep *manager) {
 			w.catchUp(m)
 		}
 	}
+	if leader := w.leader(); leader != nil && leader != asleep {
+		leader.lead()
+	}
 	for _, a := range w.agents {
 		for a.receive() {
 		}
@@ -141,6 +144,7 @@ func (w *world) checkRest() {
 	for _, m := range w.managers {
 		w.must(nil, m.caughtUp())
 	}
+	w.checkRollouts()
 	for _, a := range w.agents {
 		w.checkAgentAtRest(a)
 		s := w.sessionOf(a)

@@ -105,6 +105,11 @@ func (s *session) open(h hello) {
 			older.link.broken, older.superseded = true, true
 		}
 	}
+	if m.index.Behind(h.view) {
+		m.w.logf("%s refuses %s, of which it knows too little", m.name, s.agent)
+		s.link.broken = true
+		return
+	}
 	s.changed, s.held = map[object.Key]bool{}, map[object.Key]delivery.Held{}
 	s.foreign = h.epoch != 0 && h.epoch != m.epoch
 	keys := m.index.Attach(s.agent, s)
@@ -201,7 +206,11 @@ func (s *session) flush(most, mostBytes int) {
 		w.logf("%s sends %s %s", s.manager.name, s.agent, describe(message))
 		s.shadow.sent(message)
 		if d, ok := message.(delivery.Delete); ok {
-			s.link.sendAgent(removal{Delete: d, seen: s.shadow.seen(d.Key)})
+			s.link.sendAgent(removal{Delete: d, seen: s.shadow.seen(d.Key), edits: s.shadow.view.edits})
+			continue
+		}
+		if _, ok := message.(delivery.Bookmark); ok {
+			s.link.sendAgent(bookmark{view: s.manager.index.Horizon(), edits: s.manager.edits})
 			continue
 		}
 		s.link.sendAgent(message)

@@ -137,7 +137,9 @@ func (w *world) changeSource() {
 }
 
 func (w *world) changeOneThing(s *desired.Source) {
-	switch n := w.random.IntN(10); {
+	switch n := w.random.IntN(11); {
+	case n == 10:
+		s.Rollout = w.newOrder()
 	case n < 4:
 		s.Suspend = !s.Suspend
 	case n < 6:
@@ -152,7 +154,9 @@ func (w *world) changeOneThing(s *desired.Source) {
 }
 
 func (w *world) setSource(s desired.Source) {
-	w.logf("edit %d: set source %+v", len(w.edits)+1, s)
+	shown := s
+	shown.Rollout = nil // it would be shown as an address
+	w.logf("edit %d: set source %+v, rollout %+v", len(w.edits)+1, shown, s.Rollout)
 	w.edit(edit{id: s.ID, source: &s})
 }
 
@@ -172,6 +176,7 @@ func (w *world) newSource(id desired.SourceID) desired.Source {
 		s.ObjectSelector = labels.Everything()
 	}
 	w.chooseNodes(&s)
+	s.Rollout = w.newOrder()
 	return s
 }
 

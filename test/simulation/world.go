@@ -31,6 +31,7 @@ import (
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/rollout"
 )
 
 var nodeNames = []string{"edge-1", "edge-2"}
@@ -44,12 +45,15 @@ type world struct {
 	edits    []edit
 	clusters []*cluster
 	// hot are the objects that change most.
-	hot      []object.Key
-	managers []*manager
-	agents   []*agent
-	limits   delivery.Config
-	traits   traits
-	healed   bool
+	hot []object.Key
+	// revisions are those of all that rollouts were for, in full.
+	revisions map[string]string
+	coverages map[coverage]string
+	managers  []*manager
+	agents    []*agent
+	limits    delivery.Config
+	traits    traits
+	healed    bool
 	// activity counts what has happened beyond asking in vain.
 	activity int
 	// trace gets one line for each event, if it is not nil.
@@ -100,11 +104,13 @@ func newWorld(seed uint64, trace func(string)) *world {
 		style = versionStyle(1 + random.IntN(2))
 	}
 	w := &world{
-		random: random,
-		now:    time.Unix(1_000_000_000, 0),
-		api:    newAPI(style),
-		epoch:  1,
-		trace:  trace,
+		random:    random,
+		now:       time.Unix(1_000_000_000, 0),
+		api:       newAPI(style),
+		epoch:     1,
+		revisions: map[string]string{},
+		coverages: map[coverage]string{},
+		trace:     trace,
 		limits: delivery.Config{
 			WindowMessages: 1 + random.IntN(12),
 			WindowBytes:    200 + random.IntN(3000),
@@ -119,6 +125,7 @@ func newWorld(seed uint64, trace func(string)) *world {
 		clusters: []*cluster{{}},
 	}
 	w.clusters[0].sources = map[desired.SourceID]desired.Source{}
+	w.clusters[0].cursors = map[desired.SourceID]rollout.Cursor{}
 	w.clusters[0].nodes = map[string]edgeNode{}
 	for range 4 {
 		w.hot = append(w.hot, pick(random, keys))
