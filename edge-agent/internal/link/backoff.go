@@ -30,12 +30,11 @@ const (
 	// supersededDelay keeps two agents with one identity from taking the session
 	// from each other all the time.
 	supersededDelay = 30 * time.Second
-	// drainSpread is over how long the agents of a hub that drains come back if the hub
-	// does not say how much time there is, and minDrainSpread and maxDrainSpread bound it
-	// if it does.
-	drainSpread    = 5 * time.Second
+	// minDrainSpread and maxDrainSpread bound over how long the agents of a hub that
+	// drains come back. What it has time for may be much longer, but it also lets its nodes
+	// go one after the other.
 	minDrainSpread = time.Second
-	maxDrainSpread = 30 * time.Second
+	maxDrainSpread = 5 * time.Second
 	// maxRetryAfter bounds what a hub may ask for.
 	maxRetryAfter = 10 * time.Minute
 )

@@ -218,6 +218,7 @@ func (s *session) commit(b *batch) error {
 	if err := s.out.acknowledge(b.last, nacks); err != nil {
 		return err
 	}
+	b.expect(outcomes, s.out.expect)
 	work, unchanged := b.follow(outcomes)
 	if len(work) > 0 {
 		s.link.config.Apply(work...)

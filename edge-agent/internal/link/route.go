@@ -74,7 +74,7 @@ func (r *route) begin(hub string) string {
 // over ever more if hubs do nothing but drain.
 func (r *route) drainDelay(spread time.Duration) time.Duration {
 	if spread == 0 {
-		spread = drainSpread
+		spread = maxDrainSpread
 	}
 	spread = min(max(spread, minDrainSpread), maxDrainSpread)
 	return max(r.upTo(spread), r.backoff.next(0))

@@ -79,11 +79,11 @@ func TestRouteByCause(t *testing.T) {
 		"superseded after a long session too": {
 			atB, ending{cause: superseded, lasted: time.Hour}, both, atB, 30 * time.Second, time.Minute, 0},
 		"drained goes elsewhere soon": {
-			atB, ending{cause: drained, redirect: atC, lasted: settled}, both, atC, 0, drainSpread, 1},
+			atB, ending{cause: drained, redirect: atC, lasted: settled}, both, atC, 0, maxDrainSpread, 1},
 		"drained to nowhere goes to the preferred one": {
-			atB, ending{cause: drained, lasted: settled}, both, atA, 0, drainSpread, 1},
+			atB, ending{cause: drained, lasted: settled}, both, atA, 0, maxDrainSpread, 1},
 		"drained within the time that there is": {
-			atB, ending{cause: drained, spread: 12 * time.Second, lasted: settled}, both, atA, 0, 12 * time.Second, 1},
+			atB, ending{cause: drained, spread: 3 * time.Second, lasted: settled}, both, atA, 0, 3 * time.Second, 1},
 		"drained without time": {
 			atB, ending{cause: drained, spread: time.Millisecond, lasted: settled}, both, atA, 0, minDrainSpread, 1},
 		"drained with very much time": {
