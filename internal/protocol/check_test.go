@@ -218,7 +218,7 @@ func TestHelloLimits(t *testing.T) {
 		{"HubInfo digest", func(h *pb.Hello) { h.HubInfoDigest = h.HubInfoDigest[1:] }, "digest of 15 bytes"},
 		{"many labels", func(h *pb.Hello) { h.Labels["one"] = "more" }, "33 labels"},
 		{"label name", func(h *pb.Hello) { h.Labels = map[string]string{long(64): ""} }, "label name of 64 bytes"},
-		{"view", func(h *pb.Hello) { h.View = append(h.View, 0) }, "view of 129 bytes"},
+		{"view", func(h *pb.Hello) { h.View = append(h.View, 0) }, "view of 257 bytes"},
 		{"encodings", func(h *pb.Hello) { h.Encodings = append(h.Encodings, 0) }, "17 encodings"},
 		{"label value", func(h *pb.Hello) { h.Labels = map[string]string{"a": long(64)} }, "label value of 64 bytes"},
 	})
@@ -375,7 +375,7 @@ func TestOtherHubLimits(t *testing.T) {
 		"session of 129 bytes":       {Body: &pb.HubMessage_Welcome{Welcome: &pb.Welcome{Session: long(129)}}},
 		"cluster epoch of 129 bytes": {Body: &pb.HubMessage_Welcome{Welcome: &pb.Welcome{ClusterEpoch: long(129)}}},
 		"redirect of 1025 bytes":     {Body: &pb.HubMessage_Drain{Drain: &pb.Drain{Redirect: long(1025)}}},
-		"view of 129 bytes":          {Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{View: make([]byte, 129)}}},
+		"view of 257 bytes":          {Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{View: make([]byte, MaxViewBytes+1)}}},
 		"does not know":              {},
 	} {
 		g.Expect(decodeHub(message)).To(And(MatchError(ErrMalformed), MatchError(ContainSubstring(says))), says)

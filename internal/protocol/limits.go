@@ -52,7 +52,7 @@ const (
 	// MaxMessageBytes bounds a human-readable message.
 	MaxMessageBytes = 1024
 	// MaxViewBytes bounds the view of a Bookmark or Hello.
-	MaxViewBytes = 128
+	MaxViewBytes = 256
 	// BaseBytes is how many of the bytes of a digest name the base of a difference.
 	BaseBytes = 8
 
