@@ -57,7 +57,11 @@ type hubOptions struct {
 	heartbeat    time.Duration
 	nodeLifetime time.Duration
 	renewalGrace time.Duration
+	nodeRate     int64
 }
+
+// minNodeRate is the least that the API takes for an EdgeNode as well.
+const minNodeRate = 1024
 
 func defaultOptions() *options {
 	hostname, _ := os.Hostname()
@@ -105,6 +109,7 @@ func (o *options) bind(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.hub.nodeLifetime, "node-certificate-lifetime", o.hub.nodeLifetime, "how long the certificates of nodes are valid")
 	flags.DurationVar(&o.hub.renewalGrace, "node-certificate-renewal-grace", o.hub.renewalGrace, "how long after its end the certificate of a node that was away can still be renewed")
 	o.query.flags(flags)
+	flags.Int64Var(&o.hub.nodeRate, "node-bytes-per-second", 0, "most bytes that are sent to a node in a second, on average, unless its EdgeNode says otherwise; 0 is no bound")
 	zapFlags := flag.NewFlagSet("zap", flag.ContinueOnError)
 	o.log.BindFlags(zapFlags)
 	flags.AddGoFlagSet(zapFlags)
@@ -126,6 +131,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("--node-certificate-lifetime must be positive, not %s", o.hub.nodeLifetime)
 	case o.hub.renewalGrace < 0:
 		return fmt.Errorf("--node-certificate-renewal-grace must not be negative, but is %s", o.hub.renewalGrace)
+	case o.hub.nodeRate < 0 || o.hub.nodeRate > 0 && o.hub.nodeRate < minNodeRate:
+		return fmt.Errorf("--node-bytes-per-second must be 0 or at least %d, not %d", minNodeRate, o.hub.nodeRate)
 	}
 	return errors.Join(o.hub.completeAddresses(), o.query.complete())
 }

@@ -156,7 +156,7 @@ func addComponents(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	primed := make(chan struct{})
 	if err := controllers.Setup(ctx, mgr, controllers.Options{
 		Index: index, Watches: watches, Fleet: fleet{nodes}, Trigger: trigger, Replicas: replicas, Replica: o.replica, Primed: primed,
-		RenewalGrace: o.hub.renewalGrace,
+		RenewalGrace: o.hub.renewalGrace, NodeBytesPerSecond: o.hub.nodeRate,
 	}); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ package controllers
 import (
 	"maps"
 
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
@@ -83,6 +84,7 @@ func (r *edgeNodeReconciler) setNode(node *syncv1alpha1.EdgeNode, memory *nodeMe
 func (r *edgeNodeReconciler) settingsOf(node *syncv1alpha1.EdgeNode) desired.NodeSettings {
 	return desired.NodeSettings{
 		Suspend: node.Spec.Suspend, Approval: node.Annotations[syncv1alpha1.AnnotationApproveDeletes],
+		BytesPerSecond: ptr.Deref(node.Spec.BytesPerSecond, r.NodeBytesPerSecond),
 	}
 }
 

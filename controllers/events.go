@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/rollout"
 )
 
 // actionDeliver is what the manager was doing when it had something to tell.
@@ -51,6 +52,9 @@ func syncEvents(before, after *syncv1alpha1.SyncStatus, memory *syncMemory) []ev
 	if isNews(before.Conditions, stalled) {
 		told = append(told, event{corev1.EventTypeWarning, stalled.Reason, stalled.Message})
 	}
+	if isRolledOut(after.Rollout) && (!isRolledOut(before.Rollout) || before.Rollout.Revision != after.Rollout.Revision) {
+		told = append(told, event{corev1.EventTypeNormal, syncv1alpha1.ReasonRolloutComplete, "Every node has had its turn"})
+	}
 	if syncedGeneration(after) > memory.syncedGeneration {
 		told = append(told, event{corev1.EventTypeNormal, syncv1alpha1.ReasonSynced,
 			"Every connected node has stored and applied every object"})
@@ -61,6 +65,11 @@ func syncEvents(before, after *syncv1alpha1.SyncStatus, memory *syncMemory) []ev
 			fmt.Sprintf("Node %s: %s: %s", first.Node, first.Object, first.Message)})
 	}
 	return told
+}
+
+// isRolledOut reports whether the turn of all nodes has come.
+func isRolledOut(status *syncv1alpha1.RolloutStatus) bool {
+	return status != nil && status.Through == rollout.End
 }
 
 // isNews reports whether a condition is True now and was not, or for another reason.

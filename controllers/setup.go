@@ -45,7 +45,7 @@ type Replicas interface {
 	Synced() <-chan struct{}
 }
 
-// Options are what the reconcilers work with; all but RenewalGrace are required.
+// Options are what the reconcilers work with; all but RenewalGrace and NodeBytesPerSecond are required.
 type Options struct {
 	// Index is what the reconcilers fill. Its onSource must be Trigger.OnSource.
 	Index *desired.Index
@@ -61,6 +61,8 @@ type Options struct {
 	Replica string
 	// RenewalGrace is how long after its expiry the certificate of a node can be renewed.
 	RenewalGrace time.Duration
+	// NodeBytesPerSecond bounds what is sent to a node whose EdgeNode does not say; 0 is no bound.
+	NodeBytesPerSecond int64
 	// Primed is closed once every sync and node that exists at the start is in the
 	// index. Until then the index must not be believed when it says that a node
 	// should not hold something.
@@ -134,6 +136,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	syncs, clusterSyncs := newSyncs(desired.ObjectSyncs, o.Trigger.syncs), newSyncs(desired.ClusterObjectSyncs, o.Trigger.clusterSyncs)
 	nodes := &edgeNodeReconciler{Options: o, client: mgr.GetClient(), recorder: recorder, memories: map[string]*nodeMemory{}}
+	syncs.whereIs, clusterSyncs.whereIs = nodes.whereIs, nodes.whereIs
 	followed := []*feed{
 		{id: syncs.feed, list: &syncv1alpha1.ObjectSyncList{}, saw: syncs.saw, lost: syncs.lost, news: syncs.news},
 		{id: clusterSyncs.feed, list: &syncv1alpha1.ClusterObjectSyncList{}, saw: clusterSyncs.saw, lost: clusterSyncs.lost, news: clusterSyncs.news},

@@ -34,6 +34,7 @@ func (r *syncReconciler) saw(obj client.Object) {
 	memory.mu.Lock()
 	memory.sync = sync
 	r.refresh(memory)
+	r.followRollout(sync)
 	memory.mu.Unlock()
 	r.Index.Advance(r.feed, obj.GetResourceVersion())
 }

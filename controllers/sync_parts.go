@@ -19,8 +19,6 @@ package controllers
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -33,7 +31,6 @@ import (
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/delivery"
-	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/replica"
 )
 
@@ -62,7 +59,7 @@ func (o *syncObservation) othersHoldBack() bool {
 }
 
 // tally counts nodes by what has become of them.
-type tally struct{ connected, synced, failed int32 }
+type tally struct{ connected, synced, failed, waiting int32 }
 
 // ownNodes counts the nodes that are connected here.
 func (o *syncObservation) ownNodes() tally {
@@ -75,6 +72,8 @@ func (o *syncObservation) ownNodes() tally {
 		switch {
 		case node.worst == delivery.InSync && o.settled():
 			t.synced++
+		case node.waiting:
+			t.waiting++
 		case node.worst == delivery.Failing:
 			t.failed++
 		}
@@ -112,8 +111,8 @@ func partOf(name string, before []syncv1alpha1.SyncFailure, o *syncObservation) 
 		return nil
 	}
 	return &syncv1alpha1.ReplicaSyncStatus{
-		Name: name, ObservedGeneration: o.generation, Revision: o.revision,
-		Connected: t.connected, Synced: t.synced, Failed: t.failed,
+		Name: name, ObservedGeneration: o.generation, Revision: o.revision, Through: o.through,
+		Connected: t.connected, Synced: t.synced, Failed: t.failed, Waiting: t.waiting,
 		Removing: int32(o.removing), HeldBack: o.heldBack,
 		Failures: ownFailures(before, o),
 	}
@@ -213,13 +212,4 @@ func partsDifferOnlyInConnections(a, b *syncv1alpha1.ReplicaSyncStatus) bool {
 		return part.Connected
 	}
 	return connected(a) != connected(b) && equality.Semantic.DeepEqual(rest(a), rest(b))
-}
-
-// revisionOf identifies what a sync covers.
-func revisionOf(view desired.SourceView) string {
-	digest := sha256.New()
-	for _, o := range view.Objects {
-		_, _ = fmt.Fprintf(digest, "%s %s %x\n", o.Key, o.UID, o.Digest)
-	}
-	return hex.EncodeToString(digest.Sum(nil)[:8])
 }

@@ -52,6 +52,8 @@ type syncReconciler struct {
 	// feed is the informer of the kind that this reconciler is for.
 	feed  desired.Feed
 	dirty *dirtySet[desired.SourceID]
+	// whereIs tells where a node is that is not connected here.
+	whereIs func(node string) whereabouts
 
 	mu       sync.Mutex
 	memories map[desired.SourceID]*syncMemory
@@ -113,7 +115,8 @@ func (r *syncReconciler) news(before, now client.Object) {
 func (r *syncReconciler) matters(before, now syncObject) bool {
 	return before.GetGeneration() != now.GetGeneration() || before.GetUID() != now.GetUID() ||
 		!equality.Semantic.DeepEqual(before.GetAnnotations(), now.GetAnnotations()) ||
-		!equality.Semantic.DeepEqual(before.status.Replicas, now.status.Replicas)
+		!equality.Semantic.DeepEqual(before.status.Replicas, now.status.Replicas) ||
+		!r.leads() && !equality.Semantic.DeepEqual(before.status.Rollout, now.status.Rollout)
 }
 
 func (r *syncReconciler) markAll() {
@@ -174,6 +177,9 @@ func (r *syncReconciler) reconcileLive(ctx context.Context, s *syncScope) (ctrl.
 		return ctrl.Result{}, fmt.Errorf("add the finalizer: %w", err)
 	}
 	result, err := r.writeStatus(ctx, s)
+	if pause := s.observation.rolloutPause(); pause > 0 {
+		result = within(result, pause)
+	}
 	if s.left.onGoneNodes {
 		// Nothing else tells of nodes that the sync no longer covers.
 		result = within(result, r.timing.statusInterval)
@@ -204,7 +210,8 @@ func (r *syncReconciler) observe(memory *syncMemory) (leftovers, *syncObservatio
 		approve:    memory.sync.approveCommand(),
 		listed:     view.Listed,
 		objects:    len(view.Objects),
-		revision:   revisionOf(view),
+		revision:   view.Revision,
+		resume:     memory.sync.resumeCommand(),
 		removing:   len(left.byNode),
 		heldBack:   heldBack,
 	}
@@ -227,6 +234,13 @@ func (r *syncReconciler) observe(memory *syncMemory) (leftovers, *syncObservatio
 	o.nodes = make([]nodeProgress, 0, len(view.Nodes))
 	for _, name := range view.Nodes {
 		o.nodes = append(o.nodes, r.progressOf(name, keys, left.byNode[name]))
+	}
+	if r.leads() {
+		r.advance(memory.sync, &view, o)
+	}
+	o.markWaiting(&view)
+	if view.Cursor.Revision == view.Revision {
+		o.through = view.Cursor.Through
 	}
 	return left, o
 }

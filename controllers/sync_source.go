@@ -28,6 +28,7 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/rollout"
 	"github.com/edgesync/edgesync/internal/watch"
 )
 
@@ -77,10 +78,19 @@ func apiVersionOf(spec *syncv1alpha1.SyncSpec) string {
 
 // approveCommand approves deletions of the sync that are held back.
 func (s syncObject) approveCommand() string {
+	return s.annotateCommand() + syncv1alpha1.AnnotationApproveDeletes + "=true"
+}
+
+// resumeCommand, followed by a revision, has a rollout go on that is paused.
+func (s syncObject) resumeCommand() string {
+	return s.annotateCommand() + "--overwrite " + syncv1alpha1.AnnotationResumeRollout + "="
+}
+
+func (s syncObject) annotateCommand() string {
 	if s.GetNamespace() == "" {
-		return fmt.Sprintf("kubectl annotate clusterobjectsync %s %s=true", s.GetName(), syncv1alpha1.AnnotationApproveDeletes)
+		return fmt.Sprintf("kubectl annotate clusterobjectsync %s ", s.GetName())
 	}
-	return fmt.Sprintf("kubectl annotate objectsync %s --namespace %s %s=true", s.GetName(), s.GetNamespace(), syncv1alpha1.AnnotationApproveDeletes)
+	return fmt.Sprintf("kubectl annotate objectsync %s --namespace %s ", s.GetName(), s.GetNamespace())
 }
 
 // refKey is the key of the object that objectRef names, if it does.
@@ -101,6 +111,7 @@ func (s syncObject) source() (desired.Source, *watch.Problem) {
 		ID: s.id(), Kind: s.gvk(), NodeName: s.spec.NodeName,
 		Retain:  s.spec.DeletionPolicy == syncv1alpha1.DeletionPolicyRetain,
 		Suspend: s.spec.Suspend,
+		Rollout: rollout.OrderOf(s.spec.Rollout),
 	}
 	var problem *watch.Problem
 	selector := func(field string, spec *metav1.LabelSelector) labels.Selector {

@@ -28,6 +28,7 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/object"
+	"github.com/edgesync/edgesync/internal/rollout"
 	"github.com/edgesync/edgesync/internal/watch"
 )
 
@@ -46,8 +47,12 @@ type syncObservation struct {
 	objects int
 	// objectVersion is the resource version of the one object that is named.
 	objectVersion string
-	// revision identifies the objects.
-	revision string
+	// revision identifies the objects, and through is the place up to which it is released.
+	revision, through string
+	// rollout is how far the leader has come; nil without one, or if it does not go on.
+	rollout *rollout.Progress
+	// resume, followed by the revision, is the command that has a paused rollout go on.
+	resume string
 	// nodes are those that should hold the objects, ordered by name.
 	nodes []nodeProgress
 	// removing is the number of nodes that are connected here and still hold what the sync
@@ -64,8 +69,10 @@ type syncObservation struct {
 type nodeProgress struct {
 	name      string
 	connected bool
-	worst     delivery.Progress
-	failures  []delivery.Failure
+	// waiting says that its turn in the rollout has not come.
+	waiting  bool
+	worst    delivery.Progress
+	failures []delivery.Failure
 }
 
 // syncStatus is what status should say, given what it says.
@@ -77,10 +84,11 @@ func syncStatus(before *syncv1alpha1.SyncStatus, o *syncObservation) *syncv1alph
 	countNodes(after, o)
 	after.Failures = syncFailures(before.Failures, o)
 	after.Replicas = o.parts
+	after.Rollout = rolloutStatus(before.Rollout, o)
 	synced := syncedCondition(after, o)
 	synced.ObservedGeneration = o.generation
 	apimeta.SetStatusCondition(&after.Conditions, synced)
-	if stalled := stalledBy(o); stalled != nil {
+	if stalled := stalledBy(after.Failures, o); stalled != nil {
 		apimeta.SetStatusCondition(&after.Conditions, metav1.Condition{
 			Type: syncv1alpha1.ConditionStalled, Status: metav1.ConditionTrue,
 			Reason: stalled.Reason, Message: stalled.Message, ObservedGeneration: o.generation,
@@ -100,9 +108,12 @@ func countNodes(status *syncv1alpha1.SyncStatus, o *syncObservation) {
 }
 
 // stalledBy is why the sync waits for somebody to act, if it does.
-func stalledBy(o *syncObservation) *watch.Problem {
-	if o.problem != nil || !o.heldBack && !o.othersHoldBack() {
+func stalledBy(failures []syncv1alpha1.SyncFailure, o *syncObservation) *watch.Problem {
+	switch {
+	case o.problem != nil:
 		return o.problem
+	case !o.heldBack && !o.othersHoldBack():
+		return pausedBy(failures, o)
 	}
 	return &watch.Problem{
 		Reason: syncv1alpha1.ReasonDeletesHeldBack,
@@ -116,7 +127,7 @@ func syncedCondition(status *syncv1alpha1.SyncStatus, o *syncObservation) metav1
 	not := func(status metav1.ConditionStatus, reason, message string) metav1.Condition {
 		return metav1.Condition{Type: syncv1alpha1.ConditionSynced, Status: status, Reason: reason, Message: message}
 	}
-	stalled := stalledBy(o)
+	stalled := stalledBy(status.Failures, o)
 	switch {
 	case stalled != nil:
 		return not(metav1.ConditionFalse, stalled.Reason, stalled.Message)
@@ -133,6 +144,9 @@ func syncedCondition(status *syncv1alpha1.SyncStatus, o *syncObservation) metav1
 	case status.Failed > 0:
 		return not(metav1.ConditionFalse, syncv1alpha1.ReasonFailed,
 			"At least one connected node refused or failed to apply an object: see status.failures.")
+	case o.rollout != nil && o.rollout.Waiting > 0:
+		return not(metav1.ConditionFalse, syncv1alpha1.ReasonRollingOut,
+			fmt.Sprintf("%d of %d nodes have had their turn.", o.rollout.Released, status.Desired))
 	case status.Pending > 0:
 		return not(metav1.ConditionFalse, syncv1alpha1.ReasonProgressing,
 			"At least one connected node has still to store, apply or remove an object.")

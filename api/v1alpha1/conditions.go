@@ -109,6 +109,10 @@ const (
 	ReasonRenewedAfterExpiry = "RenewedAfterExpiry"
 )
 
+// ReasonRolloutComplete is the reason of the Event that says that every node has had its turn
+// in a rollout.
+const ReasonRolloutComplete = "RolloutComplete"
+
 // Failure reasons: why a node does not hold, or did not apply, an object.
 const (
 	// FailureRejected: the node refused the object; it is not sent again until it changes.

@@ -356,6 +356,7 @@ type SyncFailure struct {
 // +kubebuilder:printcolumn:name="Offline",type=integer,JSONPath=`.status.offline`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Synced")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Waiting",type=integer,priority=1,JSONPath=`.status.rollout.waiting`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Synced")].message`
 type ObjectSync struct {
 	metav1.TypeMeta `json:",inline"`
@@ -389,6 +390,7 @@ type ObjectSyncList struct {
 // +kubebuilder:printcolumn:name="Offline",type=integer,JSONPath=`.status.offline`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Synced")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Waiting",type=integer,priority=1,JSONPath=`.status.rollout.waiting`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Synced")].message`
 type ClusterObjectSync struct {
 	metav1.TypeMeta `json:",inline"`
