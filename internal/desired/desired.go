@@ -140,6 +140,6 @@ type NodeSettings struct {
 	Suspend bool
 	// Approval is the code of held-back deletions that are approved.
 	Approval string
-	// BytesPerSecond bounds what is sent to the node; 0 leaves it at the manager's default.
+	// BytesPerSecond bounds what is sent to the node; 0 is no bound.
 	BytesPerSecond int64
 }
