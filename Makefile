@@ -47,7 +47,7 @@ manifests: $(TOOLS)/controller-gen ## Generate the CRDs and the manager's role.
 	@$(TOOLS)/controller-gen rbac:roleName=manager-role paths=./... output:rbac:dir=config/rbac
 
 .PHONY: generate
-generate: generate-deepcopy generate-protobuf generate-docs ## Generate deepcopy functions, protobuf messages and docs/api.md.
+generate: generate-deepcopy generate-protobuf generate-docs ## Generate deepcopy functions, protobuf messages, docs/api.md and docs/metrics.md.
 
 .PHONY: generate-deepcopy
 generate-deepcopy: $(TOOLS)/controller-gen
@@ -64,6 +64,8 @@ generate-docs: $(TOOLS)/crd-ref-docs
 	@echo "generate: docs/api.md"
 	@$(TOOLS)/crd-ref-docs --log-level=ERROR --source-path=api/v1alpha1 --config=hack/tools/crd-ref-docs.yaml \
 	  --renderer=markdown --output-path=docs/api.md
+	@echo "generate: docs/metrics.md"
+	@go run ./hack/metricsdoc > docs/metrics.md.new && mv docs/metrics.md.new docs/metrics.md
 
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint ## Format the Go files and order their imports.

@@ -53,6 +53,7 @@ var (
 	syncedReasons = []string{
 		syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing, syncv1alpha1.ReasonFailed,
 		syncv1alpha1.ReasonOffline, syncv1alpha1.ReasonSuspended, syncv1alpha1.ReasonDeletesHeldBack,
+		syncv1alpha1.ReasonRollingOut,
 	}
 	stalledReasons = []string{
 		syncv1alpha1.ReasonKindUnknown, syncv1alpha1.ReasonForbidden, syncv1alpha1.ReasonWrongScope,

@@ -127,6 +127,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		o.elected = mgr.Elected()
 	}
 	o.Trigger.connect(o.Index)
+	fleetMetrics.source.Store(&fleetSource{reader: mgr.GetClient(), leads: o.leads})
 	recorder := mgr.GetEventRecorder("edgesync-manager")
 	newSyncs := func(id desired.Feed, dirty *dirtySet[desired.SourceID]) *syncReconciler {
 		return &syncReconciler{

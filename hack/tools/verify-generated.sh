@@ -9,6 +9,7 @@ generated=(
   config/crd/bases
   config/rbac/role.yaml
   docs/api.md
+  docs/metrics.md
   internal/protocol/pb
 )
 

@@ -90,6 +90,17 @@ func init() {
 			encodedPuts.WithLabelValues(label), encodedBytes.WithLabelValues(label),
 		}
 	}
+	for code := range pb.NackCode_name {
+		if code := pb.NackCode(code); code != pb.NackCode_NACK_CODE_UNSPECIFIED {
+			nacks.WithLabelValues(labelValue(code.String(), "NACK_CODE_"))
+		}
+	}
+	for state := range pb.ApplyState_name {
+		if state := pb.ApplyState(state); state != pb.ApplyState_APPLY_STATE_UNSPECIFIED {
+			results.WithLabelValues(labelValue(state.String(), "APPLY_STATE_"))
+		}
+	}
+	results.WithLabelValues("done")
 	for _, why := range causes {
 		refusals.WithLabelValues(string(why)) // a rate needs a zero to rise from
 	}
