@@ -66,6 +66,7 @@ func TestFaults(t *testing.T) {
 	t.Logf("%d faults with -seed=%d", *faultCount, seed)
 	w := newWorld(t, seed)
 	w.start()
+	w.warmUp(rand.New(rand.NewPCG(seed, 0)))
 	before := w.atRest("before the faults")
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -80,5 +81,5 @@ func TestFaults(t *testing.T) {
 	after := w.atRest("after the faults")
 	w.expectNothingLeaked(before, after)
 	w.expectNoCrash()
-	t.Logf("%d faults, %d changes; %s", *faultCount, w.changes, w.history.summary())
+	t.Logf("%d faults, %d changes; %s", *faultCount, w.changes.Load(), w.history.summary())
 }

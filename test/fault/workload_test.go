@@ -43,6 +43,8 @@ const (
 	// setLabel says to which set an object belongs. Sets have setSize places.
 	setLabel = "set"
 	setSize  = 5
+	// warmUpChanges are made before what the programs take is measured.
+	warmUpChanges = 250
 	// workPause is at most between two changes.
 	workPause = 80 * time.Millisecond
 )
@@ -102,12 +104,26 @@ func newSync(name, kind, set string, nodes map[string]string) *syncv1alpha1.Obje
 	}
 }
 
+// warmUp makes changes with no faults, so that caches and heaps have the size that changes
+// alone give them.
+func (w *world) warmUp(r *rand.Rand) {
+	ctx, stop := context.WithCancel(w.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.work(ctx, r)
+	}()
+	w.Eventually(w.changes.Load).Should(BeNumerically(">=", warmUpChanges))
+	stop()
+	<-ended
+	w.settle()
+}
+
 // worker makes changes all the time, in one goroutine.
 type worker struct {
 	*world
-	ctx   context.Context
-	r     *rand.Rand
-	count int
+	ctx context.Context
+	r   *rand.Rand
 }
 
 // work changes objects, syncs and nodes until ctx is done. What the API server refuses or
@@ -140,15 +156,15 @@ func (w *world) work(ctx context.Context, r *rand.Rand) {
 // note counts a change, or reports an error of the test: the API server's refusals are none.
 func (k *worker) note(err error) {
 	if err == nil {
-		k.changes++
+		k.changes.Add(1)
 	} else if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		k.alarm("the test itself: %v", err)
 	}
 }
 
 func (k *worker) next() (count, size int) {
-	k.count++
-	return k.count, one(k.r, sizes)
+	k.contents++
+	return k.contents, one(k.r, sizes)
 }
 
 func (k *worker) changeSteady() error {

@@ -82,8 +82,9 @@ type world struct {
 	history  *history
 	nodes    []*node
 	replicas []*replica
-	cluster  sync.Mutex // held by the fault that the control plane suffers
-	changes  int        // made by work
+	cluster  sync.Mutex   // held by the fault that the control plane suffers
+	changes  atomic.Int64 // made by work
+	contents int          // that work has made up so far: each has a number of its own
 	alarms   atomic.Int32
 }
 
