@@ -198,6 +198,12 @@ func again(p *Program) *Program {
 	return &other
 }
 
+func modified(g *WithT, path string) time.Time {
+	info, err := os.Stat(path)
+	g.Expect(err).NotTo(HaveOccurred())
+	return info.ModTime()
+}
+
 func TestDetachedIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -215,6 +221,12 @@ func TestDetachedIsTakenUpAgain(t *testing.T) {
 	write := func(content string) {
 		g.Expect(WriteFile(file, []byte(content))).To(Succeed())
 	}
+	// The clock of the file system stands still for milliseconds.
+	probe, started := file+".probe", modified(g, p.pidPath())
+	g.Eventually(func() time.Time {
+		g.Expect(os.WriteFile(probe, nil, 0o600)).To(Succeed())
+		return modified(g, probe)
+	}).WithPolling(time.Millisecond).Should(BeTemporally(">", started))
 	write("a")
 	p.Files = []string{file}
 	start(t, p)
@@ -257,4 +269,25 @@ func TestForeignProcessIsNotTakenForOurs(t *testing.T) {
 	g.Expect(os.WriteFile(p.pidPath(), []byte("-1\n"), 0o600)).To(Succeed())
 	g.Expect(p.EnsureStarted()).To(MatchError(ContainSubstring("no process id")))
 	g.Expect(os.Remove(p.pidPath())).To(Succeed())
+}
+
+func TestQuitLeavesTheStacksAndACrashIsFound(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	p := newHelper(t, "serve")
+	p.KeepLog = true
+	start(t, p)
+	g.Expect(p.Crash()).To(BeEmpty())
+	g.Expect(p.Quit()).To(Succeed())
+	g.Expect(p.PID()).To(BeZero())
+	g.Expect(os.ReadFile(p.LogPath())).To(ContainSubstring("goroutine 1 "))
+	g.Expect(p.Crash()).To(BeEmpty(), "to be told to quit is no crash")
+
+	log, err := os.OpenFile(p.LogPath(), os.O_APPEND|os.O_WRONLY, 0)
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = log.WriteString("panic: what now\n")
+	g.Expect(errors.Join(err, log.Close())).To(Succeed())
+	start(t, p)
+	g.Expect(p.Crash()).To(ContainSubstring("panic: what now"), "the log goes on after a restart")
+	g.Expect(p.Stop()).To(Succeed())
 }
