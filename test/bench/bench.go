@@ -44,6 +44,8 @@ type bench struct {
 	dir    string
 	// nodes are those that crowds are made of, as far as they exist.
 	nodes []pki.Node
+	// own is how many of them have objects of their own.
+	own int
 }
 
 // runGroup runs benchmarks on a fleet of their own, with the disk's real fsync.

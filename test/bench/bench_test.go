@@ -58,17 +58,17 @@ func TestShortRun(t *testing.T) {
 		byName[result.Name] = result
 	}
 	for name, unit := range map[string]string{
-		"update_to_file_median_ms":     "ms",
-		"update_to_file_p99_ms":        "ms",
-		"update_arrival_median_ms":     "ms",
-		"update_arrival_p99_ms":        "ms",
-		"bulk_2000_50ms_persisted_s":   "s",
-		"bulk_2000_50ms_applied_s":     "s",
-		"bulk_2000_0ms_applied_s":      "s",
-		"api_writes_per_delivery":      "writes",
-		"agent_binary_bytes":           "bytes",
-		"agent_rss_1000_objects_bytes": "bytes",
-		"reconnect_unchanged_bytes":    "bytes",
+		"update_to_file_median_ms":          "ms",
+		"update_to_file_p99_ms":             "ms",
+		"update_one_node_arrival_median_ms": "ms",
+		"update_one_node_arrival_p99_ms":    "ms",
+		"bulk_2000_50ms_persisted_s":        "s",
+		"bulk_2000_50ms_applied_s":          "s",
+		"bulk_2000_0ms_applied_s":           "s",
+		"api_writes_per_delivery":           "writes",
+		"agent_binary_bytes":                "bytes",
+		"agent_rss_1000_objects_bytes":      "bytes",
+		"reconnect_unchanged_bytes":         "bytes",
 
 		"idle_rss_per_node_bytes":        "bytes",
 		"idle_goroutines_per_node":       "goroutines",
@@ -80,6 +80,19 @@ func TestShortRun(t *testing.T) {
 		"restart_1000_object_bytes":      "bytes",
 		"storm_5000_insync_s":            "s",
 		"storm_5000_bytes_per_node":      "bytes",
+		"fleet_1000x10_s":                "s",
+		"update_arrival_p50_ms":          "ms",
+		"update_arrival_p99_ms":          "ms",
+		"update_persisted_p99_ms":        "ms",
+		"stuck_object_others_p99_ms":     "ms",
+		"catchup_p99_ms":                 "ms",
+		"bulk_objects_per_s_0ms":         "objects/s",
+		"bulk_objects_per_s_50ms_rtt":    "objects/s",
+		"bulk_10000_0ms_s":               "s",
+		"bulk_10000_100ms_rtt_s":         "s",
+		"delta_1kb_wire_bytes":           "bytes",
+		"delta_100kb_wire_bytes":         "bytes",
+		"ack_wire_bytes":                 "bytes",
 	} {
 		g.Expect(byName).To(HaveKey(name))
 		g.Expect(byName[name].Unit).To(Equal(unit), name)

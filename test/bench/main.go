@@ -57,6 +57,12 @@ var groups = map[string][]benchmark{
 		{"idle", idle},
 		{"fanout", fanout},
 		{"restart", restart},
+		{"first-contact", firstContact},
+		{"update-latency", updateLatency},
+		{"stuck-object", stuckObject},
+		{"catch-up", catchUp},
+		{"bulk-to-one", bulkToOne},
+		{"wire-bytes", wireBytes},
 	},
 }
 

@@ -112,8 +112,8 @@ func updateArrival(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return fmt.Errorf("update to arrival: %w", err)
 	}
-	b.addLatencies("update_arrival", latencies, settings{"nodes": 1, "from": "the answer's headers are read", "to": "the frame is read; negative when it overtakes the answer"})
-	b.addRatio("update_to_file_over_arrival_ratio", "update_to_file_median_ms", "update_arrival_median_ms")
+	b.addLatencies("update_one_node_arrival", latencies, settings{"nodes": 1, "from": "the answer's headers are read", "to": "the frame is read; negative when it overtakes the answer"})
+	b.addRatio("update_to_file_over_arrival_ratio", "update_to_file_median_ms", "update_one_node_arrival_median_ms")
 	return nil
 }
 
