@@ -22,10 +22,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	queryv1alpha1 "github.com/edgesync/edgesync/api/query/v1alpha1"
-	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/object"
 )
 
@@ -88,7 +86,7 @@ func (p *plugin) diffNode(ctx context.Context, node, one string, o *output) (dif
 		fmt.Fprintf(p.streams.Out, "%s has %s as it should.\n", node, one)
 		return false, nil
 	case !different:
-		fmt.Fprintf(p.streams.Out, "%s holds all that it should%s.\n", node, p.countOf(ctx, c, node))
+		fmt.Fprintf(p.streams.Out, "%s holds all that it should.\n", node)
 		return false, nil
 	}
 	if err := p.printDifferences(inventory, wide); err != nil {
@@ -131,16 +129,6 @@ func changeOf(entry *queryv1alpha1.InventoryObject) string {
 		return "change"
 	}
 	return "apply"
-}
-
-// countOf is how many objects the node holds, in parentheses, if that is known to be so now.
-func (p *plugin) countOf(ctx context.Context, c client.Client, name string) string {
-	node := &syncv1alpha1.EdgeNode{}
-	err := c.Get(ctx, client.ObjectKey{Name: name}, node)
-	if err != nil || reasonOf(node.Status.Conditions, syncv1alpha1.ConditionSynced) != syncv1alpha1.ReasonSynced {
-		return ""
-	}
-	return fmt.Sprintf(" (%d objects)", node.Status.Objects.Held)
 }
 
 func keyOf(entry *queryv1alpha1.InventoryObject) object.Key {

@@ -41,9 +41,7 @@ func (e *inventoryError) Error() string {
 	case e.node.Spec.Revoked:
 		return name + " is revoked, so the manager refuses it and does not know what it holds"
 	case e.node.Status.Session == nil:
-		return fmt.Sprintf("%s is %s, so what it holds now is not known: ask again when it is connected. "+
-			"When it was last seen it should have held %d objects, and held %d", name, away(e.node, e.now),
-			e.node.Status.Objects.Desired, e.node.Status.Objects.Held)
+		return fmt.Sprintf("%s is %s, so what it holds now is not known: ask again when it is connected", name, away(e.node, e.now))
 	case isNotServed(e.err):
 		return fmt.Sprintf("the cluster does not serve %s, with which the manager says what a node holds: install config/query of edgesync",
 			queryv1alpha1.GroupVersion)

@@ -130,7 +130,7 @@ func versionText(v *queryv1alpha1.ObjectVersion) string {
 // timeText is when something was, if that was in this session.
 func timeText(t *metav1.MicroTime, q *question) string {
 	if t == nil {
-		return none + ", not since the session began"
+		return none + " (not in this session)"
 	}
 	return fmt.Sprintf("%s (%s ago)", t.UTC().Format("2006-01-02T15:04:05.000Z07:00"), age(q.now, t.Time))
 }

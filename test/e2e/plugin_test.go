@@ -61,7 +61,7 @@ var _ = Describe("The plugin of kubectl", func() {
 		object := "cm/" + objects[0].Name
 		Expect(edgesync(ctx, "why", n.NodeName, object, in)).To(HaveField("Out", And(
 			HavePrefix("%s holds ConfigMap %s/%s as it should, and has applied it.", n.NodeName, f.namespace, objects[0].Name),
-			MatchRegexp(`(?m)^Sent: +\d{4}-`), MatchRegexp(`(?m)^Persisted: +\d{4}-`), MatchRegexp(`(?m)^Applied: +\d{4}-`),
+			MatchRegexp(`(?m)^State: +Synced$`), MatchRegexp(`(?m)^Held: +version \d+ `),
 			ContainSubstring("objectsync %s/all wants it on %s", f.namespace, n.NodeName))))
 		Expect(edgesync(ctx, "why", away.NodeName, object, in)).To(HaveField("Out", ContainSubstring("it gets ConfigMap")))
 		Expect(edgesync(ctx, "why", n.NodeName, "cm/kube-root-ca.crt", in)).To(HaveField("Out", ContainSubstring("its objectSelector asks for")))
