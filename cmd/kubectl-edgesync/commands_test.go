@@ -23,6 +23,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -127,23 +128,23 @@ func TestChanges(t *testing.T) {
 		args, input string
 		path        string
 		field       []string
-		want        any
+		want        types.GomegaMatcher
 	}{
-		"approve-node":    {"approve-deletes edge-5", "y\n", nodes + "edge-5", []string{"metadata", "annotations", syncv1alpha1.AnnotationApproveDeletes}, "3f9a0c21"},
-		"approve-refused": {"approve-deletes edge-5", "n\n", nodes + "edge-5", []string{"metadata", "annotations"}, nil},
-		"approve-silent":  {"approve-deletes edge-5", "", nodes + "edge-5", []string{"metadata", "annotations"}, nil},
+		"approve-node":    {"approve-deletes edge-5", "y\n", nodes + "edge-5", []string{"metadata", "annotations", syncv1alpha1.AnnotationApproveDeletes}, Equal("3f9a0c21")},
+		"approve-refused": {"approve-deletes edge-5", "n\n", nodes + "edge-5", []string{"metadata", "annotations"}, BeNil()},
+		"approve-silent":  {"approve-deletes edge-5", "", nodes + "edge-5", []string{"metadata", "annotations"}, BeNil()},
 		"approve-sync": {"approve-deletes objectsync/plain --yes", "", syncs + "plain",
-			[]string{"metadata", "annotations", syncv1alpha1.AnnotationApproveDeletes}, "true"},
+			[]string{"metadata", "annotations", syncv1alpha1.AnnotationApproveDeletes}, Equal("true")},
 		"approve-cluster-sync": {"approve-deletes cosync/policies --yes", "", "/apis/sync.edgesync.io/v1alpha1/clusterobjectsyncs/policies",
-			[]string{"metadata", "annotations", syncv1alpha1.AnnotationApproveDeletes}, "true"},
-		"rollout-pause":  {"rollout pause plain", "", syncs + "plain", []string{"spec", "suspend"}, true},
-		"rollout-resume": {"rollout resume settings", "", syncs + "settings", []string{"metadata", "annotations", syncv1alpha1.AnnotationResumeRollout}, "9c1d"},
+			[]string{"metadata", "annotations", syncv1alpha1.AnnotationApproveDeletes}, Equal("true")},
+		"rollout-pause":  {"rollout pause plain", "", syncs + "plain", []string{"spec", "suspend"}, BeTrue()},
+		"rollout-resume": {"rollout resume settings", "", syncs + "settings", []string{"metadata", "annotations", syncv1alpha1.AnnotationResumeRollout}, Equal("9c1d")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := fleetServer(t)
 			expectGolden(t, name, transcript(t, s, test.input, test.args))
-			NewWithT(t).Expect(fieldOf(s, test.path, test.field) == test.want).To(BeTrue())
+			NewWithT(t).Expect(fieldOf(s, test.path, test.field)).To(test.want)
 		})
 	}
 }
