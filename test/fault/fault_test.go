@@ -28,8 +28,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/format"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 var (
@@ -52,6 +54,7 @@ const (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	logf.SetLogger(logr.Discard())
 	format.MaxLength = 3000
 	SetDefaultEventuallyTimeout(deadline)
 	SetDefaultEventuallyPollingInterval(polling)

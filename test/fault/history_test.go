@@ -20,28 +20,35 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// history is what was done to the fleet and what it did by itself, with times.
+// history is what was done to the fleet and what it did by itself, with times. A file has
+// it as well, for whoever cannot wait for the end.
 type history struct {
 	began time.Time
+	file  *os.File
 
 	mu     sync.Mutex
 	lines  []string
 	counts map[string]int
 }
 
-func newHistory() *history { return &history{began: time.Now(), counts: map[string]int{}} }
+func newHistory(path string) (*history, error) {
+	file, err := os.Create(path)
+	return &history{began: time.Now(), file: file, counts: map[string]int{}}, err
+}
 
 func (h *history) note(format string, args ...any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	line := fmt.Sprintf("%s %8.3f s  ", time.Now().Format(time.RFC3339Nano), time.Since(h.began).Seconds())
-	h.lines = append(h.lines, line+fmt.Sprintf(format, args...))
+	line := fmt.Sprintf("%s %8.3f s  ", time.Now().UTC().Format("15:04:05.000"), time.Since(h.began).Seconds()) + fmt.Sprintf(format, args...)
+	h.lines = append(h.lines, line)
+	fmt.Fprintln(h.file, line)
 }
 
 // count counts one fault of a kind.

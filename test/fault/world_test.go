@@ -89,11 +89,14 @@ type world struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{WithT: NewWithT(t), t: t, seed: seed, history: newHistory()}
+	w := &world{WithT: NewWithT(t), t: t, seed: seed}
 	var err error
 	w.dir, err = os.MkdirTemp("", "fault-") // the path of t.TempDir is too long for the agents' sockets
 	w.Expect(err).NotTo(HaveOccurred())
+	w.history, err = newHistory(filepath.Join(w.dir, "history.log"))
+	w.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() {
+		w.Expect(w.history.file.Close()).To(Succeed())
 		if t.Failed() {
 			t.Logf("seed %d; the history:\n%s", seed, w.history)
 		}
