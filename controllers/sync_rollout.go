@@ -39,13 +39,11 @@ type whereabouts struct {
 
 // whereIs tells where a node is that is not connected here.
 func (r *edgeNodeReconciler) whereIs(name string) whereabouts {
-	r.mu.Lock()
-	memory := r.memories[name]
-	r.mu.Unlock()
-	if memory == nil {
+	node := r.lastSeen(name)
+	if node == nil {
 		return whereabouts{}
 	}
-	status, grace := &memory.node.Status, r.timing.startGrace
+	status, grace := &node.Status, r.timing.startGrace
 	unrest := time.Since(r.unrest.last()) < grace
 	switch {
 	case status.Session == nil:
@@ -55,6 +53,16 @@ func (r *edgeNodeReconciler) whereIs(name string) whereabouts {
 	default:
 		return whereabouts{expected: unrest || status.Session.Replica == r.Replica}
 	}
+}
+
+// lastSeen is the EdgeNode as it was seen last, which must not be changed, or nil.
+func (r *edgeNodeReconciler) lastSeen(name string) *syncv1alpha1.EdgeNode {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if memory := r.memories[name]; memory != nil {
+		return memory.node
+	}
+	return nil
 }
 
 // followRollout takes over how far the leader has come with a rollout.
