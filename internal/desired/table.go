@@ -137,14 +137,15 @@ func (t *Table) upsert(in Item, touched bulk) {
 	key := in.Object.Key
 	p := t.space(key.Namespace)
 	it := p.items[key.Name]
-	if it == nil {
+	switch {
+	case it == nil:
 		it = &item{sources: set[*source]{}}
 		p.items[key.Name] = it
-	} else if unchanged(it.Item, in) {
+	case unchanged(it.Item, in):
 		it.Object = in.Object
 		t.tellSources(it)
 		return
-	} else if it.Object.Digest != in.Object.Digest {
+	case it.Object.Digest != in.Object.Digest:
 		t.index.onReplaced(it.Object)
 	}
 	concerned := maps.Clone(it.sources)
