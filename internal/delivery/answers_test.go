@@ -358,3 +358,118 @@ func TestRemovalResults(t *testing.T) {
 	expectProgress(g, n, o.Key, InSync)
 	g.Expect(n.Size()).To(BeZero())
 }
+
+func TestDone(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 3)
+	g.Expect(n.Done(start, 1, 3)).To(BeEmpty(), "not before the ack")
+	mustAck(t, n, start, 3)
+	n.Desire(start, []Change{wanted(version(numbered(1), "2", 1))})
+	g.Expect(next(n, start)).To(Equal([]string{"4 put x001 2"}))
+	mustAck(t, n, start, 4)
+	g.Expect(n.Done(start, 1, 3)).To(Equal(numbers(0, 2)), "the second was replaced")
+	expectProgress(g, n, numbered(0), InSync)
+	expectProgress(g, n, numbered(1), InProgress)
+	g.Expect(n.Done(start, 1, 4)).To(Equal(numbers(1)))
+	g.Expect(n.Done(start, 4, 1)).To(BeEmpty(), "backwards")
+	g.Expect(n.Done(start, 1, 4)).To(BeEmpty(), "twice")
+	_, err := n.Done(start, 1, 5)
+	g.Expect(err).To(MatchError(ErrProtocol))
+
+	n.Desire(start, []Change{unwanted(numbered(0)), unwanted(numbered(1))})
+	g.Expect(next(n, start)).To(HaveLen(2))
+	mustAck(t, n, start, 6)
+	o := version(numbered(0), "1", 1)
+	g.Expect(n.Applied(start, Result{Key: o.Key, UID: o.UID, Removed: true})).To(BeTrue())
+	g.Expect(n.Done(start, 1, 6)).To(Equal(numbers(1)), "a result has said it of the other")
+	g.Expect(n.Size()).To(Equal(1))
+	g.Expect(n.undone.len()).To(BeZero())
+	g.Expect(n.undone.list).To(BeNil())
+}
+
+// What is applied and not healthy yet is not in sync, until nothing is left to do.
+func TestProgressing(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := sent(t, 1)
+	mustAck(t, n, start, 1)
+	o := version(numbered(0), "1", 1)
+	g.Expect(n.Applied(start, Result{Key: o.Key, UID: o.UID, Digest: o.Digest, State: Progressing, Message: "0 of 1"})).To(BeTrue())
+	expectProgress(g, n, o.Key, InProgress)
+	g.Expect(n.Done(start, 1, 1)).To(Equal(numbers(0)))
+	expectProgress(g, n, o.Key, InSync)
+}
+
+func TestNoBase(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n, keys := fullNode(1)
+	before, after := version(keys[0], "5", 1), version(keys[0], "6", 1)
+	n.Desire(start, []Change{wanted(after)})
+	base := func() object.Digest { return n.Next(start.Add(time.Second), all, all)[0].(Put).Base }
+	g.Expect(base()).To(Equal(before.Digest))
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackNoBase})
+	g.Expect(base()).To(BeZero(), "at once, and in full")
+	mustNack(t, n, start, Nack{Sequence: 2, Code: NackNoBase})
+	g.Expect(next(n, start)).To(BeEmpty(), "makes no sense")
+	g.Expect(next(n, start.Add(time.Second))).To(Equal([]string{"3 put x000 6"}))
+	mustAck(t, n, start, 3)
+	n.Desire(start, []Change{wanted(version(keys[0], "7", 1))})
+	g.Expect(base()).To(Equal(after.Digest))
+
+	again := version(keys[0], "8", 1)
+	again.UID = "another"
+	mustAck(t, n, start, 4)
+	n.Desire(start, []Change{wanted(again)})
+	g.Expect(base()).To(BeZero(), "another object of the same name")
+}
+
+// The node holds something newer than the deletion is as of.
+func TestStaleDelete(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	key := named("a")
+	n := New(defaults, inventoryOf(version(key, "5", 1)))
+	n.Desire(start, []Change{{Key: key, Want: desired.Want{Object: version(key, "5", 1), Seen: "6"}}})
+	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "6"}}})
+	g.Expect(n.Next(start, all, all)).To(Equal([]Message{Delete{Sequence: 1, Key: key, UID: "uid-a", AsOf: "6"}}))
+	newer := holding(version(key, "8", 1)).Holding
+	mustNack(t, n, start, Nack{Sequence: 1, Code: NackStale, Held: newer})
+	g.Expect(n.Waits()).To(Equal([]Wait{{Key: key, Version: "8"}}))
+	g.Expect(next(n, start)).To(BeEmpty())
+	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "9"}}})
+	g.Expect(n.Next(start, all, all)).To(Equal([]Message{Delete{Sequence: 2, Key: key, UID: "uid-a", AsOf: "9"}}))
+
+	// A refusal that does not name anything newer makes no sense.
+	mustNack(t, n, start, Nack{Sequence: 2, Code: NackStale, Held: newer})
+	g.Expect(next(n, start)).To(BeEmpty())
+	g.Expect(next(n, start.Add(time.Second))).To(HaveLen(1))
+
+	// The API server went back: what the node holds does not matter.
+	n = New(defaults, inventoryOf(version(key, "8", 1)))
+	n.Desire(start, []Change{{Key: key, Want: desired.Want{Object: version(key, "8", 1), Seen: "8"}}})
+	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "6"}}})
+	g.Expect(next(n, start)).To(BeEmpty())
+	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "6", Rewound: true}}})
+	g.Expect(n.Next(start, all, all)).To(Equal([]Message{Delete{Sequence: 1, Key: key, UID: "uid-a"}}))
+}
+
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	n := New(defaults, nil)
+	n.Desire(start, []Change{wanted(version(named("a"), "1", 1))})
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	times := func() []time.Time {
+		for o := range n.Objects() {
+			return []time.Time{o.Sent, o.Persisted, o.Applied}
+		}
+		return nil
+	}
+	g.Expect(times()).To(Equal([]time.Time{{}, {}, {}}))
+	g.Expect(next(n, at(1))).To(HaveLen(1))
+	mustAck(t, n, at(2), 1)
+	g.Expect(n.Done(at(3), 1, 1)).To(HaveLen(1))
+	g.Expect(times()).To(Equal([]time.Time{at(1), at(2), at(3)}))
+}

@@ -56,9 +56,20 @@ func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
 	return messages
 }
 
-// windowOpen reports whether one more message of size bytes may be under way.
+// windowOpen reports whether one more message of size bytes may be under way. Beside a
+// single one there is always room for a small one: the answer to it shows that the link is
+// free, even if the large one is never answered.
 func (n *Node) windowOpen(size int) bool {
-	return n.underWay == 0 || n.underWay < n.config.WindowMessages && n.inFlight+size <= n.window.bytes
+	switch {
+	case n.underWay == 0:
+		return true
+	case n.underWay >= n.config.WindowMessages:
+		return false
+	case n.underWay == 1 && n.inFlight > n.window.bytes:
+		return size <= probeBytes
+	default:
+		return n.inFlight+size <= n.window.bytes
+	}
 }
 
 func (n *Node) idle() bool {

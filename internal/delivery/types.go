@@ -27,7 +27,7 @@ import (
 type Config struct {
 	// WindowMessages and WindowBytes bound what is sent and not answered, but for messages
 	// that others have overtaken. On a slow link it is less. A single object larger than
-	// the window may still go, alone.
+	// the window may still go, with nothing but a small one beside it.
 	WindowMessages int
 	WindowBytes    int
 	// BytesPerSecond bounds what is sent in the long run, unless SetRate says otherwise; 0
