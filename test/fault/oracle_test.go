@@ -212,7 +212,7 @@ func (t *truth) checkSync(sync *syncv1alpha1.ObjectSync, expect expectation) err
 	expect(sync, "offline", int(s.Offline), 0)
 	expect(sync, "failures", len(s.Failures), 0)
 	expect(sync, "Stalled", apimeta.IsStatusConditionTrue(s.Conditions, "Stalled"), false)
-	expect(sync, "Synced", apimeta.IsStatusConditionTrue(s.Conditions, "Synced"), len(objects) > 0)
+	expect(sync, "Synced", apimeta.IsStatusConditionTrue(s.Conditions, "Synced"), len(objects) > 0 && desired > 0)
 	if sync.Spec.Rollout != nil && s.Rollout != nil {
 		expect(sync, "rollout.waiting", int(s.Rollout.Waiting), 0)
 		expect(sync, "rollout.paused", s.Rollout.Paused, false)
