@@ -72,17 +72,26 @@ func TestFaults(t *testing.T) {
 	w.warmUp(rand.New(rand.NewPCG(seed, 0)))
 	before := w.atRest("before the faults")
 
-	ctx, stop := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { w.work(ctx, rand.New(rand.NewPCG(seed, 1))) })
-	running.Go(func() { w.supervise(ctx) })
-	w.disturb(ctx, rand.New(rand.NewPCG(seed, 2)), *faultCount)
-	stop()
-	running.Wait()
+	stopSupervising := w.inBackground(w.supervise)
+	stopWorking := w.inBackground(func(ctx context.Context) { w.work(ctx, rand.New(rand.NewPCG(seed, 1))) })
+	w.disturb(t.Context(), rand.New(rand.NewPCG(seed, 2)), *faultCount)
+	stopWorking()
 
 	w.heal()
 	after := w.atRest("after the faults")
 	w.expectNothingLeaked(before, after)
+	stopSupervising()
+	w.compareGoroutines()
 	w.expectNoCrash()
 	t.Logf("%d faults, %d changes; %s", *faultCount, w.changes.Load(), w.history.summary())
+}
+
+// inBackground runs do until stop is called, or the test ends.
+func (w *world) inBackground(do func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { do(ctx) })
+	stop = func() { cancel(); running.Wait() }
+	w.t.Cleanup(stop)
+	return stop
 }

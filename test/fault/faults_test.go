@@ -170,9 +170,11 @@ func (w *world) heal() {
 		for _, direction := range []linkproxy.Direction{linkproxy.Up, linkproxy.Down} {
 			m.link.CutAfter(direction, 0)
 		}
+		m.running.Lock()
 		if m.PID() == 0 {
 			w.startAgain(ctx, m)
 		}
+		m.running.Unlock()
 	}
 	w.settle()
 }

@@ -43,8 +43,11 @@ func (w *world) atRest(when string) map[string]usage {
 	w.becomesQuiet(when)
 	all := map[string]usage{}
 	for _, m := range w.members() {
-		used, err := w.usageOf(w.t.Context(), m)
-		w.Expect(err).NotTo(HaveOccurred())
+		var used usage
+		w.Eventually(func() (err error) {
+			used, err = w.usageOf(w.t.Context(), m)
+			return err
+		}).Should(Succeed(), m.name)
 		w.t.Logf("%s: %s takes %.1f MB, %.0f files, %.0f goroutines", when, m.name, used.RSS/1e6, used.Files, used.Goroutines)
 		all[m.name] = used
 	}
@@ -52,6 +55,8 @@ func (w *world) atRest(when string) map[string]usage {
 }
 
 func (w *world) usageOf(ctx context.Context, m *member) (usage, error) {
+	m.running.Lock()
+	defer m.running.Unlock()
 	used, err := processUsage(m.PID())
 	if err != nil {
 		return used, err
@@ -114,7 +119,6 @@ func (w *world) expectNothingLeaked(before, after map[string]usage) {
 			HaveField("Files", BeNumerically("<=", limit.Files*growth+2)),
 			HaveField("Goroutines", BeNumerically("<=", limit.Goroutines*growth))), m.name)
 	}
-	w.compareGoroutines()
 }
 
 // compareGoroutines ends the agents with all their goroutines in the log. Those of agents

@@ -107,15 +107,9 @@ func newSync(name, kind, set string, nodes map[string]string) *syncv1alpha1.Obje
 // warmUp makes changes with no faults, so that caches and heaps have the size that changes
 // alone give them.
 func (w *world) warmUp(r *rand.Rand) {
-	ctx, stop := context.WithCancel(w.t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		w.work(ctx, r)
-	}()
+	stop := w.inBackground(func(ctx context.Context) { w.work(ctx, r) })
 	w.Eventually(w.changes.Load).Should(BeNumerically(">=", warmUpChanges))
 	stop()
-	<-ended
 	w.settle()
 }
 
