@@ -232,8 +232,14 @@ func (r *syncReconciler) observe(memory *syncMemory) (leftovers, *syncObservatio
 		o.objectVersion = view.Objects[0].Version
 	}
 	o.nodes = make([]nodeProgress, 0, len(view.Nodes))
+	waiting := waitingNodes(&view)
 	for _, name := range view.Nodes {
-		o.nodes = append(o.nodes, r.progressOf(name, keys, left.byNode[name]))
+		node := r.progressOf(name, keys, left.byNode[name])
+		if _, waits := waiting[name]; node.worst == delivery.Waiting && !waits {
+			// It only waits for its turn in the rollout of another sync, which is not to hold this one up.
+			node.worst = delivery.InSync
+		}
+		o.nodes = append(o.nodes, node)
 	}
 	if r.leads() {
 		r.advance(memory.sync, &view, o)

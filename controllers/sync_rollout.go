@@ -131,6 +131,17 @@ func (o *syncObservation) rolloutParts() map[string]rollout.Part {
 	return parts
 }
 
+// waitingNodes are the nodes whose turn has not come.
+func waitingNodes(view *desired.SourceView) map[string]struct{} {
+	waiting := map[string]struct{}{}
+	for _, turn := range view.Turns {
+		if turn.Waiting {
+			waiting[turn.Node] = struct{}{}
+		}
+	}
+	return waiting
+}
+
 // markWaiting tells of each node whether it waits for its turn.
 func (o *syncObservation) markWaiting(view *desired.SourceView) {
 	for _, turn := range view.Turns {

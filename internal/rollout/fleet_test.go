@@ -376,14 +376,21 @@ func (f *fleet) heal() error {
 		}
 	}
 	p, err := f.rest()
-	if err != nil || p.Waiting > 0 && !p.Paused {
-		return fmt.Errorf("it comes to rest at %+v: %v", p, err)
+	switch {
+	case err != nil:
+		return err
+	case p.Waiting > 0 && !p.Paused:
+		return fmt.Errorf("it comes to rest at %+v", p)
 	}
 	for _, e := range f.nodes {
 		e.poison, e.failing = nil, 0
 	}
-	if p, err = f.rest(); err != nil || p.Cursor != (Cursor{name(f.revision), End}) {
-		return fmt.Errorf("it ends at %+v: %v", p, err)
+	p, err = f.rest()
+	switch {
+	case err != nil:
+		return err
+	case p.Cursor != Cursor{name(f.revision), End}:
+		return fmt.Errorf("it ends at %+v", p)
 	}
 	for _, e := range f.nodes {
 		if e.replica != nil && e.applied != f.revision {
