@@ -158,8 +158,8 @@ var _ = Describe("Two replicas", func() {
 		Eventually(released).Should(Equal("true true"))
 
 		By("changing the object")
-		leader.fleet.is(nodes[0], delivery.Waiting, key)
-		other.fleet.is(nodes[1], delivery.Waiting, key)
+		leader.fleet.is(nodes[0], delivery.InProgress, key)
+		other.fleet.is(nodes[1], delivery.InProgress, key)
 		change(ctx, configMap(ns, "settings"), func(c *corev1.ConfigMap) { c.Data["key"] = "new" })
 		Eventually(released).Should(Equal("true false"))
 		Eventually(synced(ctx, sync)).Should(Equal("False RollingOut"))
