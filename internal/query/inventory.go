@@ -19,6 +19,7 @@ package query
 import (
 	"encoding/hex"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -90,6 +91,7 @@ func (s *Server) sources(node string, key object.Key) []string {
 func describe(o delivery.Object) queryv1alpha1.InventoryObject {
 	described := queryv1alpha1.InventoryObject{
 		Group: o.Key.Group, Kind: o.Key.Kind, Namespace: o.Key.Namespace, Name: o.Key.Name, State: states[o.Stage],
+		SentTime: moment(o.Sent), PersistedTime: moment(o.Persisted), AppliedTime: moment(o.Applied),
 	}
 	if o.Want.Object != nil {
 		described.Desired = version(o.Want.Holding())
@@ -105,6 +107,14 @@ func describe(o delivery.Object) queryv1alpha1.InventoryObject {
 	return described
 }
 
+// moment is nil for what has not happened.
+func moment(at time.Time) *metav1.MicroTime {
+	if at.IsZero() {
+		return nil
+	}
+	return &metav1.MicroTime{Time: at}
+}
+
 func version(holding object.Holding) *queryv1alpha1.ObjectVersion {
 	return &queryv1alpha1.ObjectVersion{
 		UID: holding.UID, ResourceVersion: holding.Version, Digest: hex.EncodeToString(holding.Digest[:]),
@@ -116,15 +126,16 @@ func keyOf(o queryv1alpha1.InventoryObject) object.Key {
 }
 
 var states = map[delivery.Stage]queryv1alpha1.State{
-	delivery.StageFrozen:    queryv1alpha1.StateFrozen,
-	delivery.StageWaiting:   queryv1alpha1.StateWaiting,
-	delivery.StageQueued:    queryv1alpha1.StateQueued,
-	delivery.StageSent:      queryv1alpha1.StateSent,
-	delivery.StagePersisted: queryv1alpha1.StatePersisted,
-	delivery.StageSynced:    queryv1alpha1.StateSynced,
-	delivery.StageRemoving:  queryv1alpha1.StateRemoving,
-	delivery.StageHeldBack:  queryv1alpha1.StateHeldBack,
-	delivery.StageFailed:    queryv1alpha1.StateFailed,
+	delivery.StageFrozen:      queryv1alpha1.StateFrozen,
+	delivery.StageWaiting:     queryv1alpha1.StateWaiting,
+	delivery.StageQueued:      queryv1alpha1.StateQueued,
+	delivery.StageSent:        queryv1alpha1.StateSent,
+	delivery.StagePersisted:   queryv1alpha1.StatePersisted,
+	delivery.StageProgressing: queryv1alpha1.StateProgressing,
+	delivery.StageSynced:      queryv1alpha1.StateSynced,
+	delivery.StageRemoving:    queryv1alpha1.StateRemoving,
+	delivery.StageHeldBack:    queryv1alpha1.StateHeldBack,
+	delivery.StageFailed:      queryv1alpha1.StateFailed,
 }
 
 var reasons = map[delivery.Reason]string{
