@@ -22,10 +22,9 @@ import (
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
-)
 
-// maxViewBytes bounds a view.
-const maxViewBytes = 1 << 10
+	"github.com/edgesync/edgesync/internal/protocol"
+)
 
 var viewKey = []byte("view")
 
@@ -52,8 +51,8 @@ func (s *Store) View() ([]byte, error) {
 // should hold less, if the node came back to it before it has caught up. It would still
 // find every object that is newer than what it knows refused as Stale.
 func (s *Store) SetView(view []byte) error {
-	if len(view) > maxViewBytes {
-		return fmt.Errorf("a view of %d bytes, more than %d", len(view), maxViewBytes)
+	if len(view) > protocol.MaxViewBytes {
+		return fmt.Errorf("a view of %d bytes, more than %d", len(view), protocol.MaxViewBytes)
 	}
 	known, err := s.View()
 	if err != nil || bytes.Equal(known, view) {

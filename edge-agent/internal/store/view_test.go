@@ -22,6 +22,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/edgesync/edgesync/internal/protocol"
 )
 
 // crash is a copy of the store's file as it is on the disk right now, opened.
@@ -84,7 +86,7 @@ func TestTheViewIsSavedAtTheEnd(t *testing.T) {
 	s, err := Open(path, Options{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(s.SetView([]byte("one"))).To(Succeed())
-	g.Expect(s.SetView(make([]byte, maxViewBytes+1))).NotTo(Succeed())
+	g.Expect(s.SetView(make([]byte, protocol.MaxViewBytes+1))).NotTo(Succeed())
 	g.Expect(s.Close()).To(Succeed())
 
 	s, err = Open(path, Options{})
