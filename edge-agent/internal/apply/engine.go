@@ -98,6 +98,8 @@ type Engine struct {
 	options Options
 	repairs atomic.Uint64
 	results chan finished
+	// unrecorded says that the last results could not be recorded. It is the recorder's.
+	unrecorded bool
 	// large is held while a large object is applied: see largeBytes.
 	large chan struct{}
 

@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	"go.uber.org/goleak"
 
@@ -567,6 +568,28 @@ func TestNothingIsReportedThatWasNotRecorded(t *testing.T) {
 		b.Expect(s.Close()).To(Succeed())
 		wait(10 * time.Second)
 		b.Expect(b.takeResults()).To(BeEmpty())
+	})
+}
+
+// A disk that is full for a day is one line in the log, and not one for every attempt.
+func TestThatNothingCanBeRecordedIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		var logged []string
+		s := openStore(t)
+		e := NewEngine(s, nil, Options{
+			FirstRetry: time.Hour,
+			Logger:     funcr.New(func(_, args string) { logged = append(logged, args) }, funcr.Options{}),
+		})
+		defer e.stopRetries()
+		batch := []finished{{result: Result{Key: configMapKey, State: store.Applied}}}
+		e.recordBatch(batch)
+		g.Expect(logged).To(BeEmpty())
+		g.Expect(s.Close()).To(Succeed())
+		for range 3 {
+			e.recordBatch(batch)
+		}
+		g.Expect(logged).To(HaveExactElements(ContainSubstring("Cannot record")))
 	})
 }
 

@@ -61,11 +61,18 @@ func (e *Engine) recordBatch(batch []finished) {
 		results[i] = f.result
 	}
 	if err := e.store.SetStates(changes); err != nil {
-		e.options.Logger.Error(err, "Cannot record what was applied; it will be applied again")
+		if !e.unrecorded {
+			e.options.Logger.Error(err, "Cannot record what was applied; it will be applied again")
+		}
+		e.unrecorded = true
 		for _, f := range batch {
 			e.retryLater(f.result.Key, e.options.MaxRetry)
 		}
 		return
 	}
+	if e.unrecorded {
+		e.options.Logger.Info("What is applied can be recorded again")
+	}
+	e.unrecorded = false
 	e.options.OnResults(results)
 }
