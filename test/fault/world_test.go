@@ -37,7 +37,9 @@ import (
 )
 
 const (
-	agentCount = 8
+	// restartPause is before another try to start what has not started.
+	restartPause = time.Second
+	agentCount   = 8
 	// smallDisks is how many agents have their state on a file system that can be filled.
 	smallDisks = 3
 )
@@ -251,5 +253,6 @@ func (w *world) startAgain(ctx context.Context, m *member) {
 		if m.Name() == "edge-agent" && !errors.Is(err, context.DeadlineExceeded) {
 			w.alarm("%s does not start: %v", m.name, err)
 		}
+		hold(ctx, restartPause)
 	}
 }
