@@ -59,7 +59,11 @@ func (o *options) runGroup(ctx context.Context, benchmarks []benchmark, report *
 	}
 	defer os.RemoveAll(dir)
 	progress("starting the control plane and the manager in %s", dir)
-	f, err := fleet.Start(ctx, fleet.Options{Dir: dir})
+	var arguments []string
+	if o.pprof != "" {
+		arguments = append(arguments, "--pprof-bind-address="+o.pprof)
+	}
+	f, err := fleet.Start(ctx, fleet.Options{Dir: dir, ManagerArgs: arguments})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/edgesync/edgesync/internal/testing/fleet"
 	"github.com/edgesync/edgesync/internal/testing/linkproxy"
+	"github.com/edgesync/edgesync/internal/testing/promtext"
 )
 
 const (
@@ -36,8 +37,17 @@ const (
 // The manager's counters that tell how far a delivery is.
 const (
 	persistedMetric = "edgesync_hub_persisted_total"
-	appliedMetric   = `edgesync_hub_results_total{state="applied"}`
+	appliedMetric   = "the results applied and done"
 )
+
+// progressOf is one of these counters. Nodes say in either of two ways that they have
+// applied something.
+func progressOf(metrics promtext.Series, counter string) float64 {
+	if counter == appliedMetric {
+		return metrics[`edgesync_hub_results_total{state="applied"}`] + metrics[`edgesync_hub_results_total{state="done"}`]
+	}
+	return metrics[counter]
+}
 
 // bulkDelivery measures how long a new node takes to get many objects, from its connect
 // to the last ack and the last result that the manager has received.
@@ -111,11 +121,11 @@ func (b *bench) deliver(ctx context.Context, name, node string, objects int, del
 		return d, err
 	}
 	defer agent.Stop()
-	persisted, err := b.awaitCounter(ctx, persistedMetric, before[persistedMetric]+float64(objects))
+	persisted, err := b.awaitCounter(ctx, persistedMetric, progressOf(before, persistedMetric)+float64(objects))
 	if err != nil {
 		return d, err
 	}
-	applied, err := b.awaitCounter(ctx, appliedMetric, before[appliedMetric]+float64(objects))
+	applied, err := b.awaitCounter(ctx, appliedMetric, progressOf(before, appliedMetric)+float64(objects))
 	if err != nil {
 		return d, err
 	}
@@ -134,7 +144,7 @@ func (b *bench) awaitCounter(ctx context.Context, metric string, value float64) 
 	err = await(ctx, scrapePeriod, func() (bool, error) {
 		now, err := b.managerMetrics(ctx)
 		at = time.Now()
-		return now[metric] >= value, err
+		return progressOf(now, metric) >= value, err
 	})
 	if err != nil {
 		err = fmt.Errorf("%s is to be %g: %w", metric, value, err)

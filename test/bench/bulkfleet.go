@@ -114,7 +114,7 @@ func (b *bench) sendBulk(ctx context.Context, namespace, node string, objects in
 	if err := b.client.Create(ctx, bulkSync(namespace, node, node)); err != nil {
 		return 0, err
 	}
-	end, err := b.awaitCounter(ctx, persistedMetric, before[persistedMetric]+float64(objects))
+	end, err := b.awaitCounter(ctx, persistedMetric, progressOf(before, persistedMetric)+float64(objects))
 	if err != nil {
 		return 0, err
 	}

@@ -115,13 +115,24 @@ func nodeName(i int) string { return fmt.Sprintf("node-%05d", i) }
 
 func amongLabel(count int) string { return "among-" + strconv.Itoa(count) }
 
-// join has agents connect, and waits until all of the crowd that have connected are in sync.
-func (b *bench) join(ctx context.Context, c *crowd, first, count int) error {
-	if err := c.Connect(ctx, first, count); err != nil {
-		return err
+// joinStep is how many agents connect at once where it does not matter how long that takes.
+const joinStep = 250
+
+// join has all agents of a crowd connect, some after the others, and waits until they are
+// in sync.
+func (c *crowd) join(ctx context.Context) error {
+	for joined := 0; joined < c.size; {
+		step := min(joinStep, c.size-joined)
+		if err := c.Connect(ctx, joined, step); err != nil {
+			return err
+		}
+		joined += step
+		_, err := c.await(ctx, fmt.Sprintf("%d nodes in sync", joined), func(s swarm.Stats) bool { return s.InSync == joined })
+		if err != nil {
+			return err
+		}
 	}
-	_, err := c.await(ctx, fmt.Sprintf("%d nodes in sync", first+count), func(s swarm.Stats) bool { return s.InSync >= first+count })
-	return err
+	return nil
 }
 
 // await waits until the agents are as wanted.

@@ -89,7 +89,7 @@ func (b *bench) fanoutTo(ctx context.Context, size int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.leave(ctx, c), b.deleteSync(ctx, name)) }()
-	if err := b.join(ctx, c, 0, nodes); err != nil {
+	if err := c.join(ctx); err != nil {
 		return err
 	}
 	if err := c.Record(ctx, true); err != nil {

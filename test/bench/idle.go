@@ -58,7 +58,7 @@ func (b *bench) footingAt(ctx context.Context, size int) (f footing, err error) 
 	if err := b.restartManager(ctx); err != nil {
 		return f, err
 	}
-	if err := b.join(ctx, c, 0, nodes); err != nil {
+	if err := c.join(ctx); err != nil {
 		return f, err
 	}
 	if _, err := b.quietWrites(ctx); err != nil {

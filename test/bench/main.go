@@ -72,6 +72,7 @@ type options struct {
 	only  string
 	out   string
 	dir   string
+	pprof string
 	short bool
 }
 
@@ -82,6 +83,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "run this benchmark only: "+strings.Join(benchmarkNames(groupNames()...), ", "))
 	flag.StringVar(&o.out, "out", "bench/results.json", "file for the results")
 	flag.StringVar(&o.dir, "dir", "bench", "directory below which everything runs: fsync has to mean something there")
+	flag.StringVar(&o.pprof, "pprof", "", "have the manager serve /debug/pprof at this address, such as 127.0.0.1:6060")
 	flag.BoolVar(&o.short, "short", false, "do little of everything: that it runs is all that the figures then say")
 	flag.Parse()
 	if err := runUntilSignal(&o); err != nil {

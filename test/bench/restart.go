@@ -72,7 +72,7 @@ func (b *bench) killAndReturn(ctx context.Context, size, objects int) (r comebac
 	}
 	defer func() { err = errors.Join(err, b.leave(ctx, c)) }()
 	progress("%d nodes get %d objects each", size, objects)
-	if err := b.join(ctx, c, 0, size); err != nil {
+	if err := c.join(ctx); err != nil {
 		return r, err
 	}
 	if _, err := c.await(ctx, "all have everything", func(s swarm.Stats) bool { return s.Stored == size*objects }); err != nil {

@@ -18,6 +18,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -26,24 +27,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/edgesync/edgesync/internal/testing/fleet"
-	"github.com/edgesync/edgesync/internal/testing/linkproxy"
 )
 
-// valueBytes is the size of one value of a ConfigMap of many keys.
-const valueBytes = 64
+// valueBytes is the size of one key with its value.
+const valueBytes = 32
 
 // wireBytes counts what one changed key costs on the wire, with the real edge-agent.
 func wireBytes(ctx context.Context, b *bench) error {
 	const name = "wire"
-	proxy, err := linkproxy.Start(b.fleet.HubAddress())
+	records, err := startRecorder(b.fleet.HubAddress())
 	if err != nil {
 		return err
 	}
-	defer proxy.Close()
+	defer records.Close()
 	if err := b.createSync(ctx, name); err != nil {
 		return err
 	}
-	agent, err := b.startAgent(ctx, name, name, fleet.AgentOptions{HubURL: "https://" + proxy.Addr()})
+	agent, err := b.startAgent(ctx, name, name, fleet.AgentOptions{HubURL: "https://" + records.Addr().String()})
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func wireBytes(ctx context.Context, b *bench) error {
 		name  string
 		bytes int
 	}{{"1kb", 1 << 10}, {"10kb", 10 << 10}, {"100kb", 100 << 10}} {
-		if err := b.countWireBytes(ctx, proxy, size.name, size.bytes/valueBytes); err != nil {
+		if err := b.countWireBytes(ctx, records, size.name, size.bytes/valueBytes); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func wireBytes(ctx context.Context, b *bench) error {
 }
 
 // countWireBytes creates a ConfigMap of many keys, and then changes one of them again and again.
-func (b *bench) countWireBytes(ctx context.Context, proxy *linkproxy.Proxy, name string, keys int) error {
+func (b *bench) countWireBytes(ctx context.Context, records *recorder, name string, keys int) error {
 	configMap := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "wire", Name: "settings-" + name, Labels: map[string]string{"bench": "wire"}},
 		Data:       map[string]string{},
@@ -69,31 +69,48 @@ func (b *bench) countWireBytes(ctx context.Context, proxy *linkproxy.Proxy, name
 	for i := range keys {
 		configMap.Data[fmt.Sprintf("key-%04d", i)] = randomText()[:valueBytes-8]
 	}
-	full, _, err := b.passedDuring(ctx, proxy, func() error { return b.client.Create(ctx, configMap) })
+	full, _, err := b.recordsDuring(ctx, records, func() error { return b.client.Create(ctx, configMap) })
 	if err != nil {
 		return err
 	}
-	var down, up []int
+	var down, up [][]int
 	for i := range b.count(10, 3) {
 		configMap.Data[fmt.Sprintf("key-%04d", i*7%keys)] = randomText()[:valueBytes-8]
-		d, u, err := b.passedDuring(ctx, proxy, func() error { return b.client.Update(ctx, configMap) })
+		d, u, err := b.recordsDuring(ctx, records, func() error { return b.client.Update(ctx, configMap) })
 		if err != nil {
 			return err
 		}
 		down, up = append(down, d), append(up, u)
 	}
 	conditions := settings{
-		"changes": len(down), "least": quantile(down, 0), "most": quantile(down, 1), "keys": keys, "new_value_bytes": valueBytes - 8,
-		"where": "TCP payload, with TLS and WebSocket", "first_delivery_in_full": full,
+		"changes": len(down), "keys": keys, "new_value_bytes": valueBytes - 8, "records_of_the_last": down[len(down)-1],
+		"where": "TLS records as TCP carries them", "first_delivery_in_full": total(full),
 	}
-	b.add("delta_"+name+"_wire_bytes", float64(quantile(down, 0.5)), "bytes", conditions)
+	b.add("delta_"+name+"_wire_bytes", medianOf(down, total), "bytes", conditions)
 	if name == "1kb" {
-		b.add("ack_wire_bytes", float64(quantile(up, 0.5)), "bytes", settings{
-			"changes": len(up), "least": quantile(up, 0), "most": quantile(up, 1),
-			"what": "all that the agent sends for one update: the ack and the result of applying it",
+		b.add("ack_wire_bytes", medianOf(up, first), "bytes", settings{"changes": len(up), "what": "the first record of the answer"})
+		b.add("answers_wire_bytes", medianOf(up, total), "bytes", settings{
+			"changes": len(up), "records_of_the_last": up[len(up)-1], "what": "the ack, and the result of applying it",
 		})
 	}
 	return nil
+}
+
+func total(records []int) (sum int) {
+	for _, record := range records {
+		sum += record
+	}
+	return sum
+}
+
+func first(records []int) int { return records[0] }
+
+func medianOf(changes [][]int, of func([]int) int) float64 {
+	var values []int
+	for _, records := range changes {
+		values = append(values, of(records))
+	}
+	return float64(quantile(values, 0.5))
 }
 
 func randomText() string {
@@ -101,21 +118,25 @@ func randomText() string {
 	return strings.Clone(fill(&configMap))
 }
 
-// passedDuring counts the bytes of one change, until the node has applied it.
-func (b *bench) passedDuring(ctx context.Context, proxy *linkproxy.Proxy, change func() error) (down, up int, err error) {
+// recordsDuring are the records of one change, until the node has applied it.
+func (b *bench) recordsDuring(ctx context.Context, records *recorder, change func() error) (down, up []int, err error) {
 	before, err := b.managerMetrics(ctx)
 	if err != nil {
-		return 0, 0, err
+		return nil, nil, err
 	}
-	downBefore, upBefore := proxy.Passed(linkproxy.Down), proxy.Passed(linkproxy.Up)
+	records.take()
 	if err := change(); err != nil {
-		return 0, 0, err
+		return nil, nil, err
 	}
-	if _, err := b.awaitCounter(ctx, appliedMetric, before[appliedMetric]+1); err != nil {
-		return 0, 0, err
+	if _, err := b.awaitCounter(ctx, appliedMetric, progressOf(before, appliedMetric)+1); err != nil {
+		return nil, nil, err
 	}
 	if err := pause(ctx, 100*time.Millisecond); err != nil { // for a Bookmark
-		return 0, 0, err
+		return nil, nil, err
 	}
-	return int(proxy.Passed(linkproxy.Down) - downBefore), int(proxy.Passed(linkproxy.Up) - upBefore), nil
+	down, up = records.take()
+	if len(down) == 0 || len(up) == 0 {
+		return nil, nil, errors.New("a change that nothing was sent for")
+	}
+	return down, up, nil
 }

@@ -24,44 +24,42 @@ import (
 
 // answers gathers what is to be said of the messages of a frame.
 type answers struct {
-	nacks   []*pb.AgentMessage
-	taken   []*pb.SequenceRange
+	nacks []*pb.AgentMessage
+	// taken are the messages that were, or were refused, done those of which nothing is
+	// left to do.
+	taken, done []*pb.SequenceRange
+	// results are about what is held in the place of what was refused.
 	results []*pb.ApplyResult
 }
 
-func (a *answers) take(sequence uint64) {
-	if n := len(a.taken); n > 0 && a.taken[n-1].Last+1 == sequence {
-		a.taken[n-1].Last = sequence
-		return
+func extend(ranges []*pb.SequenceRange, sequence uint64) []*pb.SequenceRange {
+	if n := len(ranges); n > 0 && ranges[n-1].Last+1 == sequence {
+		ranges[n-1].Last = sequence
+		return ranges
 	}
-	a.taken = append(a.taken, &pb.SequenceRange{First: sequence, Last: sequence})
+	return append(ranges, &pb.SequenceRange{First: sequence, Last: sequence})
 }
 
-// put answers a Put, with nack unless that is nil. What is held then has this digest.
-func (a *answers) put(put *pb.Put, digest object.Digest, nack *pb.Nack) {
-	uid := put.GetUid()
-	if nack != nil {
-		a.nacks = append(a.nacks, &pb.AgentMessage{Body: &pb.AgentMessage_Nack{Nack: nack}})
-		uid = nack.GetHeldUid()
+// put answers a Put, with nack unless that is nil.
+func (a *answers) put(put *pb.Put, nack *pb.Nack) {
+	a.taken = extend(a.taken, put.GetSequence())
+	if nack == nil {
+		a.done = extend(a.done, put.GetSequence())
+		return
 	}
-	a.take(put.GetSequence())
-	if nack != nil && nack.GetCode() != pb.NackCode_NACK_CODE_STALE {
-		return // nothing has changed
+	a.nacks = append(a.nacks, &pb.AgentMessage{Body: &pb.AgentMessage_Nack{Nack: nack}})
+	if nack.GetCode() == pb.NackCode_NACK_CODE_STALE {
+		a.results = append(a.results, &pb.ApplyResult{
+			Key: put.GetKey(), Uid: nack.GetHeldUid(), Digest: nack.GetHeldDigest(), State: pb.ApplyState_APPLY_STATE_APPLIED,
+		})
 	}
-	a.results = append(a.results, &pb.ApplyResult{
-		Key: put.GetKey(), Uid: uid, Digest: digest[:], State: pb.ApplyState_APPLY_STATE_APPLIED,
-	})
 }
 
 func (a *answers) delete(del *pb.Delete) {
-	a.take(del.GetSequence())
-	if del.GetRelease() {
-		return
+	a.taken = extend(a.taken, del.GetSequence())
+	if !del.GetRelease() {
+		a.done = extend(a.done, del.GetSequence())
 	}
-	a.results = append(a.results, &pb.ApplyResult{
-		Key: del.GetKey(), Uid: del.GetUid(), Digest: make([]byte, object.DigestSize),
-		State: pb.ApplyState_APPLY_STATE_REMOVED,
-	})
 }
 
 // messages are the answers in the order in which they are to be sent. ignored is the first
@@ -75,8 +73,9 @@ func (a *answers) messages(ignored uint64) []*pb.AgentMessage {
 		ack = &pb.Ack{Cumulative: ignored - 1, Ranges: a.taken}
 	}
 	messages := append(a.nacks, &pb.AgentMessage{Body: &pb.AgentMessage_Ack{Ack: ack}})
-	if len(a.results) > 0 {
-		messages = append(messages, &pb.AgentMessage{Body: &pb.AgentMessage_Applied{Applied: &pb.Applied{Results: a.results}}})
+	if len(a.results)+len(a.done) > 0 {
+		applied := &pb.Applied{Results: a.results, Done: a.done}
+		messages = append(messages, &pb.AgentMessage{Body: &pb.AgentMessage_Applied{Applied: applied}})
 	}
 	return messages
 }

@@ -76,20 +76,20 @@ func inventoryMessage(part *pb.Inventory) *pb.AgentMessage {
 	return &pb.AgentMessage{Body: &pb.AgentMessage_Inventory{Inventory: part}}
 }
 
-// put takes an object over, unless it returns a Nack. What is held then has this digest.
-func (m *memory) put(put *pb.Put) (object.Digest, *pb.Nack) {
+// put takes an object over, unless it returns a Nack.
+func (m *memory) put(put *pb.Put) *pb.Nack {
 	key := protocol.KeyFromPB(put.GetKey())
 	held, holds := m.held[key]
 	data, nack := decode(put, held)
 	if nack != nil {
-		return held.Digest, nack
+		return nack
 	}
 	next := object.Holding{
 		UID: put.GetUid(), Version: put.GetVersion(), Digest: object.DigestOf(data), Retain: put.GetRetain(),
 	}
 	switch delivery.Admit(held.Holding, holds, next, put.GetForce()) {
 	case delivery.Stale:
-		return held.Digest, &pb.Nack{
+		return &pb.Nack{
 			Sequence: put.GetSequence(), Code: pb.NackCode_NACK_CODE_STALE,
 			HeldUid: held.UID, HeldVersion: held.Version, HeldDigest: held.Digest[:],
 		}
@@ -98,7 +98,7 @@ func (m *memory) put(put *pb.Put) (object.Digest, *pb.Nack) {
 	default:
 		m.held[key] = holding{next, unique.Make(string(data))}
 	}
-	return next.Digest, nil
+	return nil
 }
 
 // delete lets go of the object with just this uid.

@@ -227,8 +227,7 @@ func (s *session) take(message *pb.HubMessage, answers *answers) error {
 		if s.ignores(body.Put.GetKey(), body.Put.GetSequence()) {
 			return nil
 		}
-		digest, nack := memory.put(body.Put)
-		answers.put(body.Put, digest, nack)
+		answers.put(body.Put, memory.put(body.Put))
 	case *pb.HubMessage_Delete:
 		if s.ignores(body.Delete.GetKey(), body.Delete.GetSequence()) {
 			return nil
