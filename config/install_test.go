@@ -29,7 +29,10 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -74,6 +77,31 @@ func TestManagerTakesItsArguments(t *testing.T) {
 	args := slices.Concat(managerDeployment(t).Spec.Template.Spec.Containers[0].Args, []string{"--help"})
 	out, err := exec.Command(manager, args...).CombinedOutput()
 	NewWithT(t).Expect(err).NotTo(HaveOccurred(), "%s (make build builds it): %s", manager, out)
+}
+
+// Every selector of the installation that is about replicas must select them.
+func TestManagerIsReplicated(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	deployment := managerDeployment(t)
+	g.Expect(deployment.Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
+	g.Expect(deployment.Spec.Strategy.Type).To(Equal(appsv1.RollingUpdateDeploymentStrategyType))
+	g.Expect(deployment.Spec.Template.Spec.Containers[0].Args).To(ContainElement("--leader-elect"))
+	pod := labels.Set(deployment.Spec.Template.Labels)
+	selects := func(selector *metav1.LabelSelector) bool {
+		parsed, err := metav1.LabelSelectorAsSelector(selector)
+		g.Expect(err).NotTo(HaveOccurred())
+		return !parsed.Empty() && parsed.Matches(pod)
+	}
+	g.Expect(deployment.Spec.Template.Spec.TopologySpreadConstraints).NotTo(BeEmpty())
+	for _, constraint := range deployment.Spec.Template.Spec.TopologySpreadConstraints {
+		g.Expect(selects(constraint.LabelSelector)).To(BeTrue(), constraint.TopologyKey)
+	}
+	var budgets policyv1.PodDisruptionBudgetList
+	g.Expect(cluster.admin.List(t.Context(), &budgets, client.InNamespace(managerNamespace))).To(Succeed())
+	g.Expect(budgets.Items).To(HaveLen(1))
+	g.Expect(selects(budgets.Items[0].Spec.Selector)).To(BeTrue())
+	g.Expect(budgets.Items[0].Spec.MaxUnavailable.IntValue()).To(Equal(1))
 }
 
 func managerDeployment(t *testing.T) *appsv1.Deployment {

@@ -270,7 +270,8 @@ func TestRolesOfUsers(t *testing.T) {
 	}
 }
 
-// The Role is enough to be elected, to stay elected, and to step down.
+// The Role is enough to be elected, to stay elected and to step down, and to show the other
+// replicas that this one lives.
 func TestManagerIsElected(t *testing.T) {
 	g := NewWithT(t)
 	kubeconfig, err := cluster.plane.UserKubeconfig(managerUser, managerGroups...)
@@ -288,10 +289,17 @@ func TestManagerIsElected(t *testing.T) {
 		err := cluster.admin.Get(t.Context(), client.ObjectKey{Namespace: managerNamespace, Name: "manager.sync.edgesync.io"}, &lease)
 		return ptr.Deref(lease.Spec.HolderIdentity, ""), client.IgnoreNotFound(err)
 	}
+	shown := func() ([]coordinationv1.Lease, error) {
+		var leases coordinationv1.LeaseList
+		err := cluster.admin.List(t.Context(), &leases, client.InNamespace(managerNamespace), client.HasLabels{"sync.edgesync.io/replica"})
+		return leases.Items, err
+	}
 	g.Eventually(holder).WithTimeout(deadline).ShouldNot(BeEmpty())
+	g.Eventually(shown).WithTimeout(deadline).Should(HaveLen(1))
 	g.Expect(manager.Process.Signal(syscall.SIGTERM)).To(Succeed())
 	g.Expect(manager.Wait()).To(Succeed(), output.String())
 	g.Expect(holder()).To(BeEmpty())
+	g.Expect(shown()).To(BeEmpty())
 	g.Expect(output.String()).NotTo(ContainSubstring("is forbidden"))
 }
 

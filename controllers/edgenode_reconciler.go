@@ -66,10 +66,15 @@ type nodeMemory struct {
 	heard string
 }
 
+// nodesAtOnce is how many nodes of which something has happened are looked at in an interval,
+// those first that have waited longest: when thousands connect at a time, or are changed, what
+// they hold is more urgent than what is written about it.
+const nodesAtOnce = 200
+
 func (r *edgeNodeReconciler) setupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("edgenode").
-		WatchesRawSource(r.Trigger.nodes.source(r.timing.statusInterval, nodeRequest)).
+		WatchesRawSource(r.Trigger.nodes.source(r.timing.statusInterval, nodesAtOnce, nodeRequest)).
 		WithOptions(controllerOptions()).
 		Complete(r)
 }

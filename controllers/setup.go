@@ -70,6 +70,7 @@ type Options struct {
 
 	timing timing
 	unrest *unrest
+	pace   *pace
 	// elected is closed once this replica leads.
 	elected <-chan struct{}
 }
@@ -122,7 +123,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	o.unrest = &unrest{}
+	o.unrest, o.pace = &unrest{}, &pace{}
 	if o.elected == nil {
 		o.elected = mgr.Elected()
 	}

@@ -91,7 +91,6 @@ func (r *syncReconciler) refresh(memory *syncMemory) {
 func (r *syncReconciler) drop(id desired.SourceID) {
 	r.Index.DeleteSource(id)
 	r.Watches.Release(id)
-	r.Trigger.watchNodes(id, nil)
 }
 
 // phaseOf is the phase that the sync is to be in.
@@ -153,6 +152,5 @@ func (r *syncReconciler) see(memory *syncMemory) desired.SourceView {
 		// Where the object does not exist it may not have been removed yet.
 		memory.covered.goneKeys[key] = struct{}{}
 	}
-	r.Trigger.watchNodes(id, view.Nodes)
 	return view
 }

@@ -19,6 +19,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ type syncScope struct {
 func (r *syncReconciler) setupWithManager(mgr ctrl.Manager, name string) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
-		WatchesRawSource(r.dirty.source(r.timing.statusInterval, syncRequest)).
+		WatchesRawSource(r.dirty.source(r.timing.statusInterval, math.MaxInt, syncRequest)).
 		WithOptions(controllerOptions()).
 		Complete(r)
 }
@@ -136,6 +137,7 @@ func (r *syncReconciler) Reconcile(ctx context.Context, request reconcile.Reques
 	if memory == nil {
 		return ctrl.Result{}, nil
 	}
+	r.pace.wait(ctx)
 	s, err := r.scope(ctx, memory)
 	switch {
 	case err != nil || s == nil:
@@ -164,6 +166,7 @@ func (r *syncReconciler) scope(ctx context.Context, memory *syncMemory) (*syncSc
 		return nil, nil
 	}
 	memory.namespaceGoes = namespaceGoes
+	defer r.pace.spent(time.Now())
 	r.refresh(memory)
 	s := &syncScope{sync: asSync(memory.sync.DeepCopyObject().(client.Object)), memory: memory, phase: memory.source.phase}
 	if s.phase != phaseSurvey {

@@ -18,8 +18,8 @@ package controllers
 
 import (
 	"context"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -40,10 +40,7 @@ type StatusTrigger struct {
 	clusterSyncs *dirtySet[desired.SourceID]
 	nodes        *dirtySet[string]
 
-	mu    sync.RWMutex
-	index *desired.Index
-	// watched holds the nodes, in order, on which the status of a sync depends.
-	watched map[desired.SourceID][]string
+	index atomic.Pointer[desired.Index]
 }
 
 // NewStatusTrigger makes a StatusTrigger. Until Setup has connected it with the
@@ -53,7 +50,6 @@ func NewStatusTrigger() *StatusTrigger {
 		syncs:        newDirtySet[desired.SourceID](),
 		clusterSyncs: newDirtySet[desired.SourceID](),
 		nodes:        newDirtySet[string](),
-		watched:      map[desired.SourceID][]string{},
 	}
 }
 
@@ -71,10 +67,8 @@ func (t *StatusTrigger) OnSource(id desired.SourceID) {
 // with the index locked.
 func (t *StatusTrigger) OnNodeEvent(node string) {
 	t.nodes.mark(node)
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for id, nodes := range t.watched {
-		if _, found := slices.BinarySearch(nodes, node); found {
+	if index := t.index.Load(); index != nil {
+		for _, id := range index.SourcesOfNode(node) {
 			t.OnSource(id)
 		}
 	}
@@ -84,9 +78,7 @@ func (t *StatusTrigger) OnNodeEvent(node string) {
 // not be called with the index locked.
 func (t *StatusTrigger) OnProgress(node string, keys []object.Key) {
 	t.nodes.mark(node)
-	t.mu.RLock()
-	index := t.index
-	t.mu.RUnlock()
+	index := t.index.Load()
 	if index == nil {
 		return
 	}
@@ -97,28 +89,13 @@ func (t *StatusTrigger) OnProgress(node string, keys []object.Key) {
 	}
 }
 
-func (t *StatusTrigger) connect(index *desired.Index) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.index = index
-}
+func (t *StatusTrigger) connect(index *desired.Index) { t.index.Store(index) }
 
-// watchNodes says on which nodes, in order, the status of a sync depends. It is called before
-// the nodes are asked, so that no event is missed in between.
-func (t *StatusTrigger) watchNodes(id desired.SourceID, nodes []string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(nodes) == 0 {
-		delete(t.watched, id)
-		return
-	}
-	t.watched[id] = nodes
-}
-
-// dirtySet is a set of keys to be reconciled.
+// dirtySet is a set of keys to be reconciled, in the order in which they were marked.
 type dirtySet[K comparable] struct {
-	mu   sync.Mutex
-	keys map[K]struct{}
+	mu    sync.Mutex
+	keys  map[K]struct{}
+	order []K
 	// wake holds a token while there are keys.
 	wake chan struct{}
 	// now adds a key to the queue of the controller; nil until that has started.
@@ -132,7 +109,15 @@ func newDirtySet[K comparable]() *dirtySet[K] {
 func (d *dirtySet[K]) mark(key K) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if _, ok := d.keys[key]; ok {
+		return
+	}
 	d.keys[key] = struct{}{}
+	d.order = append(d.order, key)
+	d.signal()
+}
+
+func (d *dirtySet[K]) signal() {
 	select {
 	case d.wake <- struct{}{}:
 	default:
@@ -151,19 +136,24 @@ func (d *dirtySet[K]) urge(key K) {
 	now(key)
 }
 
-func (d *dirtySet[K]) take() []K {
+// take takes the first keys, at most so many.
+func (d *dirtySet[K]) take(most int) []K {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	keys := make([]K, 0, len(d.keys))
-	for key := range d.keys {
-		keys = append(keys, key)
+	taken := d.order[:min(most, len(d.order))]
+	d.order = d.order[len(taken):]
+	for _, key := range taken {
+		delete(d.keys, key)
 	}
-	clear(d.keys)
-	return keys
+	if len(d.order) > 0 {
+		d.signal()
+	}
+	return taken
 }
 
-// source feeds a controller with the keys: at once after a rest, and then every interval.
-func (d *dirtySet[K]) source(interval time.Duration, request func(K) reconcile.Request) source.Source {
+// source feeds a controller with the keys: at once after a rest, and then every interval, at most
+// so many each time.
+func (d *dirtySet[K]) source(interval time.Duration, most int, request func(K) reconcile.Request) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		d.mu.Lock()
 		d.now = func(key K) { queue.Add(request(key)) }
@@ -175,7 +165,7 @@ func (d *dirtySet[K]) source(interval time.Duration, request func(K) reconcile.R
 					return
 				case <-d.wake:
 				}
-				for _, key := range d.take() {
+				for _, key := range d.take(most) {
 					queue.Add(request(key))
 				}
 				select {

@@ -43,32 +43,43 @@ func TestStatusTriggerFindsWhomAnEventConcerns(t *testing.T) {
 	key := object.Key{Kind: "ConfigMap", Namespace: "shop", Name: "settings"}
 
 	trigger.OnProgress("edge", []object.Key{key})
-	g.Expect(trigger.nodes.take()).To(Equal([]string{"edge"}))
+	g.Expect(trigger.nodes.take(10)).To(Equal([]string{"edge"}))
 	trigger.connect(index)
 
 	index.SetNode("edge", nil, desired.NodeSettings{})
 	index.SetSource(desired.Source{ID: shop, Kind: schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, ObjectName: "settings", NodeSelector: labels.Everything()})
 	index.SetSource(desired.Source{ID: cluster, Kind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, ObjectName: "shop", NodeSelector: labels.Everything()})
-	g.Expect(trigger.syncs.take()).To(Equal([]desired.SourceID{shop}))
-	g.Expect(trigger.clusterSyncs.take()).To(Equal([]desired.SourceID{cluster}))
+	g.Expect(trigger.syncs.take(10)).To(Equal([]desired.SourceID{shop}))
+	g.Expect(trigger.clusterSyncs.take(10)).To(Equal([]desired.SourceID{cluster}))
 
 	for range 100 {
 		trigger.OnProgress("edge", []object.Key{key, {Kind: "ConfigMap", Namespace: "shop", Name: "other"}})
 	}
-	g.Expect(trigger.syncs.take()).To(Equal([]desired.SourceID{shop}))
-	g.Expect(trigger.clusterSyncs.take()).To(BeEmpty())
-	g.Expect(trigger.nodes.take()).To(Equal([]string{"edge"}))
+	g.Expect(trigger.syncs.take(10)).To(Equal([]desired.SourceID{shop}))
+	g.Expect(trigger.clusterSyncs.take(10)).To(BeEmpty())
+	g.Expect(trigger.nodes.take(10)).To(Equal([]string{"edge"}))
 
-	trigger.watchNodes(cluster, []string{"edge", "other"})
 	trigger.OnNodeEvent("edge")
 	trigger.OnNodeEvent("nobody")
-	g.Expect(trigger.syncs.take()).To(BeEmpty())
-	g.Expect(trigger.clusterSyncs.take()).To(Equal([]desired.SourceID{cluster}))
-	g.Expect(trigger.nodes.take()).To(ConsistOf("edge", "nobody"))
+	g.Expect(trigger.syncs.take(10)).To(Equal([]desired.SourceID{shop}))
+	g.Expect(trigger.clusterSyncs.take(10)).To(Equal([]desired.SourceID{cluster}))
+	g.Expect(trigger.nodes.take(10)).To(Equal([]string{"edge", "nobody"}))
+}
 
-	trigger.watchNodes(cluster, nil)
-	trigger.OnNodeEvent("edge")
-	g.Expect(trigger.clusterSyncs.take()).To(BeEmpty())
+func TestDirtySetIsTakenInOrderAndInParts(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	dirty := newDirtySet[string]()
+	for _, key := range []string{"a", "b", "a", "c"} {
+		dirty.mark(key)
+	}
+	<-dirty.wake
+	g.Expect(dirty.take(2)).To(Equal([]string{"a", "b"}))
+	dirty.mark("a")
+	<-dirty.wake
+	g.Expect(dirty.take(2)).To(Equal([]string{"c", "a"}))
+	g.Expect(dirty.wake).To(BeEmpty())
+	g.Expect(dirty.take(2)).To(BeEmpty())
 }
 
 func TestDirtySetFeedsTheQueueInBatches(t *testing.T) {
@@ -80,7 +91,7 @@ func TestDirtySetFeedsTheQueueInBatches(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	const interval = 200 * time.Millisecond
 	started := time.Now()
-	g.Expect(dirty.source(interval, nodeRequest).Start(ctx, queue)).To(Succeed())
+	g.Expect(dirty.source(interval, 10, nodeRequest).Start(ctx, queue)).To(Succeed())
 
 	// However often a key is marked, it is added at most once an interval.
 	var markers sync.WaitGroup

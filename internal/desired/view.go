@@ -139,3 +139,18 @@ func (s *source) turns() []Turn {
 	slices.SortFunc(turns, func(a, b Turn) int { return cmp.Compare(a.Place, b.Place) })
 	return turns
 }
+
+// SourcesOfNode names the sources that select a node, in no order.
+func (x *Index) SourcesOfNode(name string) []SourceID {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := x.nodes[name]
+	if n == nil {
+		return nil
+	}
+	ids := make([]SourceID, 0, len(n.sources))
+	for s := range n.sources {
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
