@@ -74,13 +74,14 @@ type leftovers struct {
 	offline bool
 }
 
-// any reports whether a connected node has something left, and whether some of that
-// waits for approval.
-func (l leftovers) any() (left, heldBack bool) {
+// heldBack reports whether some of what is left waits for approval.
+func (l leftovers) heldBack() bool {
 	for _, node := range l.byNode {
-		heldBack = heldBack || node.progress == delivery.HeldBack
+		if node.progress == delivery.HeldBack {
+			return true
+		}
 	}
-	return len(l.byNode) > 0, heldBack
+	return false
 }
 
 // leftovers finds what is left, and forgets what is settled. A node that is offline

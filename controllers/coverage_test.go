@@ -53,7 +53,7 @@ func TestLeftoversOfNodesThatAreExpectedBack(t *testing.T) {
 			}
 			fleet.connect("edge-1", "s1")
 			fleet.is("edge-1", delivery.HeldBack, key)
-			_, heldBack := c.leftovers(index, fleet, true).any()
+			heldBack := c.leftovers(index, fleet, true).heldBack()
 			g.Expect(heldBack).To(BeTrue())
 
 			fleet.leave("edge-1")

@@ -204,7 +204,7 @@ func (r *syncReconciler) observe(memory *syncMemory) (leftovers, *syncObservatio
 	view := r.see(memory)
 	keys := memory.covered.keys
 	left := memory.covered.leftovers(r.Index, r.Fleet, r.nodesExpected())
-	_, heldBack := left.any()
+	heldBack := left.heldBack()
 	state := r.Watches.State(memory.sync.id())
 	o := &syncObservation{
 		generation: memory.sync.GetGeneration(),
