@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -106,7 +107,9 @@ func TestThroughAPIServer(t *testing.T) {
 	w.addNode("away", "")
 	w.addNode("lost", "c")
 	w.addNode("moved", "b")
-	w.a.sessions.set("here", configMap("b", delivery.StageSent), configMap("a", delivery.StageSynced))
+	sent := configMap("b", delivery.StageSent)
+	sent.Sent = time.Unix(2000, 3000)
+	w.a.sessions.set("here", sent, configMap("a", delivery.StageSynced))
 	w.b.sessions.set("there", configMap("a", delivery.StageSynced))
 
 	t.Run("answers what it knows itself", func(t *testing.T) {
@@ -126,6 +129,8 @@ func TestThroughAPIServer(t *testing.T) {
 			Desired: version, Held: version, Sources: []string{"default/z", "fleet"},
 		}))
 		g.Expect(inventory.Objects[1].Name).To(Equal("b"))
+		g.Expect(inventory.Objects[1].SentTime.Time).To(BeTemporally("==", sent.Sent))
+		g.Expect(inventory.Objects[1].PersistedTime).To(BeNil())
 	})
 	t.Run("has the other replica answer", func(t *testing.T) {
 		g := NewWithT(t)
