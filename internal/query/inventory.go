@@ -93,7 +93,6 @@ func describe(o delivery.Object) queryv1alpha1.InventoryObject {
 		Group: o.Key.Group, Kind: o.Key.Kind, Namespace: o.Key.Namespace, Name: o.Key.Name, State: states[o.Stage],
 		SentTime: moment(o.Sent), PersistedTime: moment(o.Persisted), AppliedTime: moment(o.Applied),
 	}
-	described.SentTime, described.PersistedTime, described.AppliedTime = timeOf(o.Sent), timeOf(o.Persisted), timeOf(o.Applied)
 	if o.Want.Object != nil {
 		described.Desired = version(o.Want.Holding())
 	}
@@ -110,8 +109,6 @@ func describe(o delivery.Object) queryv1alpha1.InventoryObject {
 
 // moment is nil for what has not happened.
 func moment(at time.Time) *metav1.MicroTime {
-// timeOf is nil for what has not happened.
-func timeOf(at time.Time) *metav1.MicroTime {
 	if at.IsZero() {
 		return nil
 	}
