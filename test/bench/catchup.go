@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,7 +54,7 @@ func catchUp(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return fmt.Errorf("while the nodes were away: %w", err)
 	}
-	all := append(hubDown.caughtUp, away.caughtUp...)
+	all := slices.Concat(hubDown.caughtUp, away.caughtUp)
 	b.add("catchup_p99_ms", quantile(all, 0.99), "ms", settings{
 		"nodes": nodes, "per_node": "one update, one deletion", "p50_ms": format(quantile(all, 0.5)), "most": format(quantile(all, 1)),
 		"p99_ms_hub_was_down":  format(quantile(hubDown.caughtUp, 0.99)),

@@ -72,7 +72,8 @@ func (a *answers) messages(ignored uint64) []*pb.AgentMessage {
 	if ignored > 0 {
 		ack = &pb.Ack{Cumulative: ignored - 1, Ranges: a.taken}
 	}
-	messages := append(a.nacks, &pb.AgentMessage{Body: &pb.AgentMessage_Ack{Ack: ack}})
+	messages := a.nacks
+	messages = append(messages, &pb.AgentMessage{Body: &pb.AgentMessage_Ack{Ack: ack}})
 	if len(a.results)+len(a.done) > 0 {
 		applied := &pb.Applied{Results: a.results, Done: a.done}
 		messages = append(messages, &pb.AgentMessage{Body: &pb.AgentMessage_Applied{Applied: applied}})
