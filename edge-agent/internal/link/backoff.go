@@ -19,8 +19,9 @@ package link
 import "time"
 
 const (
-	// firstDelay bounds the first delay after a session was lost; every further
-	// failure doubles it.
+	// firstDelay bounds the first delays after a session was lost. It doubles with every second
+	// failure: a hub that restarts refuses connections for a moment, and is to have its nodes back
+	// soon after that moment.
 	firstDelay = 500 * time.Millisecond
 	// DefaultMaxDelay is where the doubling ends unless configured otherwise.
 	DefaultMaxDelay = 60 * time.Second
@@ -60,7 +61,7 @@ func (b *backoff) next(asked time.Duration) time.Duration {
 
 func (b *backoff) ceiling() time.Duration {
 	ceiling := firstDelay
-	for range b.failures {
+	for range b.failures / 2 {
 		if ceiling >= b.max {
 			break
 		}

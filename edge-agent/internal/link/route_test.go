@@ -38,15 +38,17 @@ func TestARoundGoesThroughAllAddresses(t *testing.T) {
 	hub := atA
 	var hubs []string
 	var delays []time.Duration
-	for range 9 {
+	for range 15 {
 		var delay time.Duration
 		hub, delay = r.next(hub, ending{}, []string{atA, atB, atC})
 		hubs, delays = append(hubs, hub), append(delays, delay)
 	}
 
-	g.Expect(hubs).To(Equal([]string{atB, atC, atA, atB, atC, atA, atB, atC, atA}))
+	g.Expect(hubs).To(Equal([]string{atB, atC, atA, atB, atC, atA, atB, atC, atA, atB, atC, atA, atB, atC, atA}))
 	g.Expect(delays).To(Equal([]time.Duration{
 		firstDelay, firstDelay, 500 * time.Millisecond,
+		firstDelay, firstDelay, 500 * time.Millisecond,
+		firstDelay, firstDelay, time.Second,
 		firstDelay, firstDelay, time.Second,
 		firstDelay, firstDelay, 2 * time.Second,
 	}))
@@ -54,7 +56,7 @@ func TestARoundGoesThroughAllAddresses(t *testing.T) {
 
 func TestRouteByCause(t *testing.T) {
 	t.Parallel()
-	const failures = 6 // a ceiling of 32 s
+	const failures = 12 // a ceiling of 32 s
 	both := []string{atA, atB}
 	for name, test := range map[string]struct {
 		hub               string

@@ -43,14 +43,14 @@ type refusal struct {
 func (r *refusal) Unwrap() error { return r.error }
 
 // backoff decides how long to wait before the next session: a random time below a bound
-// that doubles with each failure.
+// that doubles with every second failure.
 type backoff struct{ failures int }
 
 func (b *backoff) next(err error, lasted time.Duration) time.Duration {
 	if lasted >= settled {
 		b.failures = 0
 	}
-	bound := min(firstDelay<<min(b.failures, 10), maxDelay)
+	bound := min(firstDelay<<min(b.failures/2, 10), maxDelay)
 	b.failures++
 	refused := &refusal{}
 	switch {
