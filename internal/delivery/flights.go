@@ -31,6 +31,8 @@ type flight struct {
 	entry *entry
 	// bytes is what it takes on the wire, as far as that is known.
 	bytes int
+	// payload is the size of what may go as a difference; 0 of everything else.
+	payload int
 	// queued are the bytes that were under way when it had been sent, its own included.
 	queued int
 	// filled: these were at least half of the window.

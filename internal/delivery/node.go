@@ -50,6 +50,8 @@ type Node struct {
 	inFlight int
 	window   window
 	rate     rate
+	// saved is the part of the payload that a difference is expected to save.
+	saved    float64
 	sequence uint64
 	// undone are the messages that are persisted, and not applied.
 	undone flights

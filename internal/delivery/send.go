@@ -34,20 +34,21 @@ const messageBytes = 128
 func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
 	n.wakeDelayed(now)
 	var messages []Message
-	bytes := 0
-	for mostBytes = min(mostBytes, n.window.frame()); len(messages) < most; {
+	payloads, bytes := 0, 0
+	for len(messages) < most {
 		e := n.queue.first()
 		if e == nil {
 			break
 		}
 		act := e.decide(n.config.MaxObjectBytes)
-		size := e.bytes(act)
-		if len(messages) > 0 && bytes+size > mostBytes || !n.windowOpen(size) || n.rate.next().After(now) {
+		payload, size := e.payloadBytes(act), n.estimate(e, act)
+		fits := len(messages) == 0 || payloads+payload <= mostBytes && bytes+size <= n.window.frame()
+		if !fits || !n.windowOpen(size) || n.rate.next().After(now) {
 			return messages
 		}
 		n.queue.remove(e)
 		messages = append(messages, n.send(now, e, act))
-		bytes += size
+		payloads, bytes = payloads+payload, bytes+size
 	}
 	if len(messages) == 0 && n.idle() && !n.bookmarked {
 		n.bookmarked = true
@@ -56,20 +57,27 @@ func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
 	return messages
 }
 
-// windowOpen reports whether one more message of size bytes may be under way. Beside a
-// single one there is always room for a small one: the answer to it shows that the link is
-// free, even if the large one is never answered.
+// windowOpen reports whether one more message of size bytes may be under way. The oldest
+// one does not count: whatever is sent beside it and answered shows that the link is free,
+// even if the oldest is never answered. Unless the link is slow, beside it there is room
+// for one of any size.
 func (n *Node) windowOpen(size int) bool {
 	switch {
 	case n.underWay == 0:
 		return true
 	case n.underWay >= n.config.WindowMessages:
 		return false
-	case n.underWay == 1 && n.inFlight > n.window.bytes:
-		return size <= probeBytes
+	case n.underWay == 1 && !n.window.slow():
+		return true
 	default:
-		return n.inFlight+size <= n.window.bytes
+		return n.inFlight-n.oldestBytes()+size <= n.window.bytes
 	}
+}
+
+// oldestBytes are those of the first message that counts for the window.
+func (n *Node) oldestBytes() int {
+	i, _ := n.sent.index(n.passedTo + 1)
+	return n.sent.list[i].bytes
 }
 
 func (n *Node) idle() bool {
@@ -78,7 +86,7 @@ func (n *Node) idle() bool {
 
 func (n *Node) send(now time.Time, e *entry, act action) Message {
 	n.sequence++
-	size := e.bytes(act)
+	size := n.estimate(e, act)
 	n.underWay++
 	n.inFlight += size
 	n.rate.sent(now, size+messageBytes)
@@ -91,8 +99,12 @@ func (n *Node) send(now time.Time, e *entry, act action) Message {
 		return Delete{Sequence: n.sequence, Key: e.key, UID: e.held.UID, Release: f.release, AsOf: f.put.Version}
 	}
 	f.isPut, f.put = true, e.want.Holding()
+	base := e.base()
+	if base != (object.Digest{}) {
+		f.payload = len(e.want.Object.Payload)
+	}
 	return Put{
-		Sequence: n.sequence, Object: e.want.Object, Base: e.base(), Retain: e.want.Retain, Force: act == force,
+		Sequence: n.sequence, Object: e.want.Object, Base: base, Retain: e.want.Retain, Force: act == force,
 	}
 }
 
@@ -112,19 +124,39 @@ func (e *entry) base() object.Digest {
 	return e.held.Digest
 }
 
-func (e *entry) bytes(act action) int {
+func (e *entry) payloadBytes(act action) int {
 	if act == remove || act == release {
 		return 0
 	}
 	return len(e.want.Object.Payload)
 }
 
+// estimate is how many bytes a message counts for until it is Encoded: those of its
+// payload, or, of a difference, the share that differences lately had of theirs.
+func (n *Node) estimate(e *entry, act action) int {
+	bytes := e.payloadBytes(act)
+	if bytes > 0 && e.base() != (object.Digest{}) {
+		bytes -= int(n.saved * float64(bytes))
+	}
+	return bytes
+}
+
+// learn adapts the estimate: at once to a difference that has saved less than those
+// before, half of the way to one that has saved more.
+func (n *Node) learn(payload, bytes int) {
+	saved := max(0, 1-float64(bytes)/float64(payload))
+	n.saved = min(saved, (n.saved+saved)/2)
+}
+
 // Encoded takes over how many bytes a message has, which Next gave just now: until then
-// those of its payload count.
+// an estimate counts.
 func (n *Node) Encoded(now time.Time, sequence uint64, bytes int) {
 	f := n.sent.find(sequence)
 	if f == nil {
 		return
+	}
+	if f.payload > 0 {
+		n.learn(f.payload, bytes)
 	}
 	n.rate.sent(now, bytes-f.bytes-messageBytes)
 	if !f.passed {
@@ -142,14 +174,16 @@ func (n *Node) queued(f *flight) {
 // SetRate bounds the bytes that are sent in a second, in the long run; 0 leaves it at the
 // bound of the Config. An object goes as a whole, and what follows waits for it.
 func (n *Node) SetRate(bytesPerSecond int64) {
-	n.rate.bytesPerSecond = cmp.Or(bytesPerSecond, n.config.BytesPerSecond)
+	if bound := cmp.Or(bytesPerSecond, n.config.BytesPerSecond); bound != n.rate.bytesPerSecond {
+		n.rate = rate{bytesPerSecond: bound} // what was sent by another rate is not to be waited for
+	}
 }
 
 // Wake is when Next has something to send that it has not now, because of a delay or of
 // the rate; false if it is for nothing of these.
 func (n *Node) Wake() (time.Time, bool) {
 	at := time.Time{}
-	if e := n.queue.first(); e != nil && n.windowOpen(e.bytes(e.decide(n.config.MaxObjectBytes))) {
+	if e := n.queue.first(); e != nil && n.windowOpen(n.estimate(e, e.decide(n.config.MaxObjectBytes))) {
 		at = n.rate.next()
 	}
 	for _, e := range n.delayed {

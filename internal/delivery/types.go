@@ -26,8 +26,8 @@ import (
 // Config bounds what is under way to one node.
 type Config struct {
 	// WindowMessages and WindowBytes bound what is sent and not answered, but for messages
-	// that others have overtaken. On a slow link it is less. A single object larger than
-	// the window may still go, with nothing but a small one beside it.
+	// that others have overtaken. On a slow link it is less. The oldest one does not count
+	// for WindowBytes: an object that is larger may still go, and keeps nothing waiting.
 	WindowMessages int
 	WindowBytes    int
 	// BytesPerSecond bounds what is sent in the long run, unless SetRate says otherwise; 0

@@ -71,6 +71,9 @@ func (w *window) answered(f *flight, after time.Duration, last uint64) {
 	}
 }
 
+// slow reports whether the link has been found to carry less than was sent.
+func (w *window) slow() bool { return w.shrunk > 0 }
+
 // frame is how much of the window one frame may have: the node has to get it as a whole
 // before it can answer any of it.
 func (w *window) frame() int {

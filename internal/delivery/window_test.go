@@ -177,26 +177,93 @@ func TestSingleMessagesLeaveTheWindow(t *testing.T) {
 // What the node never answers keeps nothing else waiting, however large it is.
 func TestAMessageThatIsNeverAnswered(t *testing.T) {
 	t.Parallel()
-	for _, bytes := range []int{10, 10_000, 1_000_000} {
-		g := NewWithT(t)
-		config := wide
-		config.WindowMessages = 2
-		node := New(config, nil)
-		node.Desire(start, []Change{wanted(version(named("stuck"), "1", bytes))})
-		g.Expect(next(node, start)).To(Equal([]string{"1 put stuck 1"}))
-		for i := range 100 {
-			node.Desire(start, []Change{wanted(version(numbered(i), "1", 1000))})
-			g.Expect(next(node, start)).To(Equal([]string{fmt.Sprintf("%d put x%03d 1", i+2, i)}), "%d bytes", bytes)
-			_, err := node.AckRange(start, uint64(i+2), uint64(i+2))
-			g.Expect(err).NotTo(HaveOccurred())
+	for _, stuck := range []int{10, 10_000, 30_000, 1_000_000} {
+		for _, others := range []int{1000, 30_000, 1_000_000} {
+			g := NewWithT(t)
+			config := wide
+			config.WindowMessages = 2
+			node := New(config, nil)
+			node.Desire(start, []Change{wanted(version(named("stuck"), "1", stuck))})
+			g.Expect(next(node, start)).To(Equal([]string{"1 put stuck 1"}))
+			for i := range 100 {
+				node.Desire(start, []Change{wanted(version(numbered(i), "1", others))})
+				g.Expect(next(node, start)).To(Equal([]string{fmt.Sprintf("%d put x%03d 1", i+2, i)}), "%d bytes beside %d", others, stuck)
+				_, err := node.AckRange(start, uint64(i+2), uint64(i+2))
+				g.Expect(err).NotTo(HaveOccurred())
+			}
+			g.Expect(node.underWay).To(BeZero())
+			g.Expect(node.inFlight).To(BeZero())
+			g.Expect(next(node, start)).To(BeEmpty(), "no bookmark")
+			expectProgress(g, node, named("stuck"), InProgress)
+			mustAck(t, node, start, 101)
+			g.Expect(next(node, start)).To(Equal([]string{"bookmark"}))
 		}
-		g.Expect(node.underWay).To(BeZero())
-		g.Expect(node.inFlight).To(BeZero())
-		g.Expect(next(node, start)).To(BeEmpty(), "no bookmark")
-		expectProgress(g, node, named("stuck"), InProgress)
-		mustAck(t, node, start, 101)
-		g.Expect(next(node, start)).To(Equal([]string{"bookmark"}))
 	}
+}
+
+// Nor do two, one of which is larger than the window.
+func TestMessagesThatAreNeverAnswered(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	node := New(wide, nil)
+	node.Desire(start, []Change{wanted(version(named("large"), "1", 1_000_000))})
+	node.Desire(start, []Change{wanted(version(named("small"), "1", 1000))})
+	g.Expect(node.Next(start, 1, all)).To(HaveLen(1))
+	g.Expect(node.Next(start, 1, all)).To(HaveLen(1))
+	for i := range 100 {
+		node.Desire(start, []Change{wanted(version(numbered(i), "1", 10_000))})
+		g.Expect(next(node, start)).To(Equal([]string{fmt.Sprintf("%d put x%03d 1", i+3, i)}))
+		_, err := node.AckRange(start, uint64(i+3), uint64(i+3))
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+}
+
+// On a slow link large objects go one after the other, so that what is urgent waits for
+// no more than one of them.
+func TestLargeObjectsOnASlowLink(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	node := bulkOf(10, 100_000)
+	g.Expect(node.Next(start, 1, all)).To(HaveLen(1))
+	mustAck(t, node, start.Add(10*time.Second), 1)
+	g.Expect(node.Next(start, 1, all)).To(HaveLen(1))
+	g.Expect(node.Next(start, 1, all)).To(BeEmpty())
+}
+
+// Differences count for what they are, not for the objects that they change: a window
+// holds many of them.
+func TestDifferencesShareTheWindow(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	var objects []*object.Object
+	for i := range 200 {
+		objects = append(objects, version(numbered(i), "1", 100_000))
+	}
+	node := New(wide, inventoryOf(objects...))
+	for i := range objects {
+		node.Desire(start, []Change{wanted(version(numbered(i), "2", 100_000))})
+	}
+	now, roundTrips, sent := start, 0, 0
+	for sent < len(objects) {
+		for {
+			messages := node.Next(now, all, 64<<10)
+			if len(messages) == 0 {
+				break
+			}
+			g.Expect(messages).To(HaveLen(1), "a frame is bounded by what it may become")
+			sent++
+			node.Encoded(now, uint64(sent), 160)
+		}
+		now = now.Add(50 * time.Millisecond)
+		mustAck(t, node, now, uint64(sent))
+		roundTrips++
+	}
+	g.Expect(roundTrips).To(BeNumerically("<", 10))
+
+	node.Desire(now, []Change{wanted(version(numbered(0), "3", 100_000))})
+	g.Expect(node.Next(now, all, all)).To(HaveLen(1))
+	node.Encoded(now, uint64(sent+1), 100_000)
+	g.Expect(node.saved).To(BeZero(), "one that saves nothing is believed at once")
 }
 
 func TestRate(t *testing.T) {
@@ -219,6 +286,13 @@ func TestRate(t *testing.T) {
 	}
 	g.Expect(slices.IsSorted(sent)).To(BeTrue())
 	g.Expect(sent[19]).To(BeNumerically("~", 19*time.Second, time.Second))
+	node.Desire(start, []Change{wanted(version(numbered(1), "2", 1_000_000))})
+	now, _ := node.Wake()
+	g.Expect(node.Next(now, all, all)).To(HaveLen(1))
+	mustAck(t, node, now, 21)
+	node.Desire(now, []Change{wanted(version(numbered(2), "2", 1000))})
+	node.SetRate(1 << 20)
+	g.Expect(next(node, now)).To(HaveLen(1), "what was sent by the old rate is not waited for by the new one")
 	node.SetRate(0)
 	node.Desire(start, []Change{wanted(version(numbered(0), "2", 1000))})
 	g.Expect(next(node, start)).To(HaveLen(1), "no bound any longer")

@@ -18,6 +18,7 @@ package simulation
 
 import (
 	"maps"
+	"math"
 
 	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
@@ -151,11 +152,22 @@ func (sh *shadow) fly(sequence uint64, f shadowFlight) {
 	}
 	sh.bytes += f.bytes
 	sh.underWay++
-	besideLarge := sh.underWay == 2 && sh.bytes-f.bytes > w.limits.WindowBytes
-	if sh.underWay > w.limits.WindowMessages || sh.bytes > w.limits.WindowBytes && sh.underWay > 1 && !besideLarge {
-		w.failf("%d messages of %d bytes are under way", sh.underWay, sh.bytes)
-	}
 	sh.flights[sequence] = f
+	besideOldest := sh.bytes - sh.oldestBytes()
+	if sh.underWay > w.limits.WindowMessages || sh.underWay > 2 && besideOldest > w.limits.WindowBytes {
+		w.failf("%d messages are under way, of %d bytes beside the oldest", sh.underWay, besideOldest)
+	}
+}
+
+// oldestBytes are those of the oldest message under way, which do not count for the window.
+func (sh *shadow) oldestBytes() int {
+	oldest := uint64(math.MaxUint64)
+	for sequence, f := range sh.flights {
+		if !f.passed {
+			oldest = min(oldest, sequence)
+		}
+	}
+	return sh.flights[oldest].bytes
 }
 
 func (sh *shadow) land(sequence uint64) (shadowFlight, bool) {
