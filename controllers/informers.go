@@ -19,6 +19,8 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/tools/cache"
@@ -45,13 +47,12 @@ type feed struct {
 	// atStart is the resource version at which there was nothing more to know before the
 	// informer was started.
 	atStart string
-	// reached are the last resource versions that the informer has come to, of one second each.
-	reached []string
-}
 
-// reachedAfter is how many seconds after the informer has come to a resource version the index
-// is taken to have come so far as well. The handlers take milliseconds.
-const reachedAfter = 5
+	mu sync.Mutex
+	// taken are the resource versions of the objects as the handlers have them in the index, by
+	// their keys in the informer.
+	taken map[string]string
+}
 
 // connect has the informer of the cache tell the feed. It is called before the cache is started.
 func (f *feed) connect(ctx context.Context, mgr ctrl.Manager, of client.Object) (err error) {
@@ -75,6 +76,7 @@ func (f *feed) connect(ctx context.Context, mgr ctrl.Manager, of client.Object) 
 func (f *feed) OnAdd(obj any, _ bool) {
 	if now, ok := obj.(client.Object); ok {
 		f.saw(now)
+		f.took(now)
 		f.news(nil, now)
 	}
 }
@@ -84,6 +86,7 @@ func (f *feed) OnUpdate(old, obj any) {
 	before, isObject := old.(client.Object)
 	if now, ok := obj.(client.Object); ok && isObject && before.GetResourceVersion() != now.GetResourceVersion() {
 		f.saw(now)
+		f.took(now)
 		f.news(before, now)
 	}
 }
@@ -95,7 +98,35 @@ func (f *feed) OnDelete(obj any) {
 	}
 	if last, ok := obj.(client.Object); ok {
 		f.lost(last)
+		f.mu.Lock()
+		delete(f.taken, keyIn(last))
+		f.mu.Unlock()
 	}
+}
+
+// took notes that the index has an object.
+func (f *feed) took(obj client.Object) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.taken == nil {
+		f.taken = map[string]string{}
+	}
+	f.taken[keyIn(obj)] = obj.GetResourceVersion()
+}
+
+func keyIn(obj client.Object) string { return cache.MetaObjectToName(obj).String() }
+
+// reached is the resource version up to which the index has everything; false if the handlers are
+// behind the informer. It takes time proportional to the objects.
+func (f *feed) reached(store cache.Store) (version string, ok bool) {
+	version = store.LastStoreSyncResourceVersion()
+	objects := store.List() // of that version or a later one
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return version, len(objects) == len(f.taken) && !slices.ContainsFunc(objects, func(obj any) bool {
+		o, ok := obj.(client.Object)
+		return !ok || f.taken[keyIn(o)] != o.GetResourceVersion()
+	})
 }
 
 // latest reads up to which resource version there is something to know.
@@ -117,9 +148,8 @@ func (f *feed) follow(ctx context.Context, index *desired.Index) {
 			return
 		case <-ticker.C:
 		}
-		if f.reached = append(f.reached, f.informer.LastSyncResourceVersion()); len(f.reached) > reachedAfter {
-			index.Reached(f.id, f.reached[0])
-			f.reached = f.reached[1:]
+		if version, ok := f.reached(f.informer.GetStore()); ok {
+			index.Reached(f.id, version)
 		}
 	}
 }
