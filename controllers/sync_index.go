@@ -32,9 +32,13 @@ func (r *syncReconciler) saw(obj client.Object) {
 	sync := asSync(obj)
 	memory := r.remember(sync)
 	memory.mu.Lock()
+	isNew := memory.source.uid == ""
 	memory.sync = sync
 	r.refresh(memory)
-	r.followRollout(sync)
+	if isNew || !r.leads() {
+		// A leader that has only begun goes on from what the one before has written.
+		r.followRollout(sync)
+	}
 	memory.mu.Unlock()
 	r.Index.Advance(r.feed, obj.GetResourceVersion())
 }

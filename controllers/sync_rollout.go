@@ -67,7 +67,7 @@ func (r *edgeNodeReconciler) lastSeen(name string) *syncv1alpha1.EdgeNode {
 
 // followRollout takes over how far the leader has come with a rollout.
 func (r *syncReconciler) followRollout(sync syncObject) {
-	if at := sync.status.Rollout; at != nil && !r.leads() {
+	if at := sync.status.Rollout; at != nil {
 		r.Index.SetRollout(sync.id(), rollout.Cursor{Revision: at.Revision, Through: at.Through})
 	}
 }
