@@ -46,6 +46,8 @@ type bench struct {
 	nodes []pki.Node
 	// own is how many of them have objects of their own.
 	own int
+	// mostIdle bounds the sessions of the idle benchmark.
+	mostIdle int
 }
 
 // runGroup runs benchmarks on a fleet of their own, with the disk's real fsync.
@@ -75,7 +77,7 @@ func (o *options) runGroup(ctx context.Context, benchmarks []benchmark, report *
 	if err := report.describeFleet(f, dir); err != nil {
 		return err
 	}
-	b := &bench{report: report, fleet: f, client: c, dir: dir}
+	b := &bench{report: report, fleet: f, client: c, dir: dir, mostIdle: o.mostIdle}
 	for _, benchmark := range benchmarks {
 		if err := benchmark.run(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", benchmark.name, err)

@@ -33,6 +33,9 @@ type footing struct {
 func idle(ctx context.Context, b *bench) error {
 	var footings []footing
 	for _, size := range []int{0, 1000, 5000, 10_000} {
+		if size > max(5000, b.mostIdle) {
+			break
+		}
 		footing, err := b.footingAt(ctx, size)
 		if err != nil {
 			return fmt.Errorf("%d idle nodes: %w", size, err)

@@ -74,6 +74,8 @@ type options struct {
 	dir   string
 	pprof string
 	short bool
+	// mostIdle bounds the sessions of the idle benchmark.
+	mostIdle int
 }
 
 func main() {
@@ -84,6 +86,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "bench/results.json", "file for the results")
 	flag.StringVar(&o.dir, "dir", "bench", "directory below which everything runs: fsync has to mean something there")
 	flag.StringVar(&o.pprof, "pprof", "", "have the manager serve /debug/pprof at this address, such as 127.0.0.1:6060")
+	flag.IntVar(&o.mostIdle, "most-idle", 10_000, "measure idle sessions up to this number, at least 5,000")
 	flag.BoolVar(&o.short, "short", false, "do little of everything: that it runs is all that the figures then say")
 	flag.Parse()
 	if err := runUntilSignal(&o); err != nil {
