@@ -76,7 +76,6 @@ func (a *agent) decode(base []byte, put *pb.Put) string {
 }
 
 func TestANodeThatUnderstandsNothingElseGetsJSON(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, newPipes())
 	before, after := settings(10, "10", "before"), settings(10, "11", "after")
 	w.put(before)
@@ -89,7 +88,6 @@ func TestANodeThatUnderstandsNothingElseGetsJSON(t *testing.T) {
 }
 
 func TestEncodings(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, newPipes())
 	before, after, later := settings(10, "10", "before"), settings(10, "11", "after"), settings(10, "12", "later")
 	w.put(before)
@@ -124,7 +122,6 @@ func TestEncodings(t *testing.T) {
 
 // A node that was away holds what others have been brought beyond long ago.
 func TestDifferenceAfterAReconnect(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, newPipes())
 	before, after := settings(10, "10", "before"), settings(10, "12", "after")
 	w.put(before)
@@ -161,7 +158,6 @@ func frameHeader(content int, masked bool) int {
 
 // What one changed key costs on the wire, to the byte.
 func TestBytesOfOneChangedKey(t *testing.T) {
-	t.Parallel()
 	for keys, most := range map[int]int{10: 150, 1000: 160} {
 		w := newWorld(t, newPipes())
 		w.put(settings(keys, "1234567", "a value of some length"))
@@ -178,7 +174,6 @@ func TestBytesOfOneChangedKey(t *testing.T) {
 
 // What the answers to one message cost, as late as in the millionth of a session.
 func TestBytesOfAnswers(t *testing.T) {
-	t.Parallel()
 	g := NewWithT(t)
 	const sequence = 1_000_000
 	for name, message := range map[string]*pb.AgentMessage{
@@ -197,7 +192,6 @@ func TestBytesOfAnswers(t *testing.T) {
 }
 
 func TestBookmarkCarriesTheView(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, newPipes())
 	w.index.Advance(desired.EdgeNodes, "42")
 	_, messages := w.declaring()

@@ -27,7 +27,7 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// An idle session costs two goroutines, and a session that has ended none, whatever it
+// An idle session costs one goroutine, and a session that has ended none, whatever it
 // was waiting for.
 func TestGoroutinesOfSessions(t *testing.T) {
 	const sessions = 20
@@ -49,7 +49,7 @@ func TestGoroutinesOfSessions(t *testing.T) {
 		w.eventually(func() int { state, _ := w.hub.Node(node); return state.Summary.Failed }).Should(Equal(1))
 		agents = append(agents, a)
 	}
-	w.eventually(runtime.NumGoroutine).Should(Equal(before + 2*sessions))
+	w.eventually(runtime.NumGoroutine).Should(Equal(before + sessions))
 	for _, a := range agents {
 		a.hangUp()
 	}

@@ -79,7 +79,7 @@ func (s *session) readLoop() error {
 				s.hub.options.Observer.OnProgress(s.name, keys)
 			}
 		}
-		s.signal()
+		s.writer.ask()
 	}
 }
 

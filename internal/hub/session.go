@@ -41,8 +41,8 @@ const (
 	frameBytes    = 64 << 10
 )
 
-// session is one connection of one node. It runs in two goroutines: one reads, the
-// other writes.
+// session is one connection of one node. A goroutine reads, and another writes, which
+// exists only while there is something to write.
 type session struct {
 	hub          *Hub
 	name         string
@@ -59,13 +59,18 @@ type session struct {
 	// Only the reader uses it before the session is opened, and only the writer after.
 	info []byte
 	wire *wire
+	// writer runs write.
+	writer worker
+	// Only the writer uses these: why it has failed, if it has; whether the node has been
+	// asked to go elsewhere; and what wakes the writer when something is to be tried again.
+	writeErr error
+	drained  bool
+	retry    *time.Timer
 	// place is what the session gives back once it is no longer pending.
 	place *conn
 	log   logr.Logger
 	// opened is closed when the delivery has been made.
 	opened chan struct{}
-	// wake holds a token when the writer has something to look at.
-	wake chan struct{}
 	// done is closed when the session is to end, for the cause in ending.
 	done   chan struct{}
 	ending struct {
@@ -110,6 +115,7 @@ func (s *session) begin(hello *pb.Hello, keys []object.Key, held inventory) {
 	s.Recheck()
 	s.announce()
 	close(s.opened)
+	s.writer.ask()
 }
 
 // Changed implements desired.Sink.
@@ -122,7 +128,7 @@ func (s *session) Changed(keys []object.Key, bulk bool) {
 		s.changed.keys[key] = s.changed.keys[key] || bulk
 	}
 	s.changed.Unlock()
-	s.signal()
+	s.writer.ask()
 }
 
 // Recheck implements desired.Sink.
@@ -130,7 +136,7 @@ func (s *session) Recheck() {
 	s.changed.Lock()
 	s.changed.recheck = true
 	s.changed.Unlock()
-	s.signal()
+	s.writer.ask()
 }
 
 // drain asks the node to go elsewhere.
@@ -138,7 +144,7 @@ func (s *session) drain() {
 	s.changed.Lock()
 	s.changed.draining = true
 	s.changed.Unlock()
-	s.signal()
+	s.writer.ask()
 }
 
 // announce has the node told of the hub, if it does not know what there is to know.
@@ -146,21 +152,14 @@ func (s *session) announce() {
 	s.changed.Lock()
 	s.changed.announce = true
 	s.changed.Unlock()
-	s.signal()
-}
-
-func (s *session) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	s.writer.ask()
 }
 
 func newSession(h *Hub, peer pki.Peer, address string, w *wire) *session {
 	return &session{
 		hub: h, name: peer.Name, peer: peer, address: address, wire: w,
 		id: uuid.NewString(), connected: time.Now(),
-		opened: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		opened: make(chan struct{}), done: make(chan struct{}), writer: newWorker(),
 	}
 }
 
@@ -188,6 +187,7 @@ func (s *session) end(code int, reason string, why cause) {
 		s.ending.code, s.ending.reason = code, reason
 		close(s.done)
 		s.wire.socket.Expire(farewellTimeout)
+		s.writer.ask()
 	})
 }
 
@@ -196,17 +196,12 @@ func (s *session) fail(err error) { s.end(farewellOf(err)) }
 
 // run runs the session until it ends, and returns why.
 func (s *session) run() (reason string) {
-	written := make(chan error, 1)
-	go func() {
-		err := s.guard(s.write)
-		s.fail(err)
-		s.wire.farewell(s.ending.code, s.ending.reason)
-		written <- err
-	}()
+	s.writer.start(s.write)
 	err := s.guard(s.read)
 	s.fail(err)
-	if writeErr := <-written; writeErr != nil {
-		err = writeErr
+	<-s.writer.over
+	if s.writeErr != nil {
+		err = s.writeErr
 	}
 	s.wire.close()
 	if s.ending.code != closeNormal {

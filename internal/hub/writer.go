@@ -27,18 +27,26 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// write sends, once the session is open, what the delivery gives.
-func (s *session) write() error {
-	select {
-	case <-s.opened:
-		return s.writeLoop()
-	case <-s.done:
-		return nil
+// write does what there is to do once the session is open, and bids farewell when it has
+// ended: nothing is written after that.
+func (s *session) write() (over bool) {
+	if s.begun() && !s.ended() {
+		if s.writeErr = s.guard(s.writeAll); s.writeErr != nil {
+			s.fail(s.writeErr)
+		}
 	}
+	if !s.ended() {
+		return false
+	}
+	s.stopRetry()
+	s.wire.farewell(s.ending.code, s.ending.reason)
+	return true
 }
 
-func (s *session) writeLoop() error {
-	for drained := false; !s.ended(); {
+// writeAll sends what the delivery gives.
+func (s *session) writeAll() error {
+	s.stopRetry()
+	for !s.ended() {
 		draining := s.absorb()
 		if err := s.inform(); err != nil {
 			return err
@@ -48,8 +56,8 @@ func (s *session) writeLoop() error {
 		switch {
 		case !draining:
 			sent, err = s.sendFrame()
-		case !drained:
-			drained = true
+		case !s.drained:
+			s.drained = true
 			err = s.wire.write(s.drainMessage())
 		}
 		if err != nil {
@@ -57,7 +65,8 @@ func (s *session) writeLoop() error {
 		}
 		s.awaitManager()
 		if !sent {
-			s.sleep(draining)
+			s.retryLater(draining)
+			return nil
 		}
 	}
 	return nil
@@ -85,19 +94,18 @@ func (s *session) takeAnnouncement() bool {
 	return asked
 }
 
-// sleep waits until there is something to do. A draining session sends nothing, so no
-// delay matters to it.
-func (s *session) sleep(draining bool) {
-	var delay <-chan time.Time
+// retryLater has the writer run when the delivery has something to do unasked. A draining
+// session sends nothing, so no delay matters to it.
+func (s *session) retryLater(draining bool) {
 	if at, delayed := s.nextRetry(); delayed && !draining {
-		timer := time.NewTimer(time.Until(at))
-		defer timer.Stop()
-		delay = timer.C
+		s.retry = time.AfterFunc(time.Until(at), s.writer.ask)
 	}
-	select {
-	case <-s.done:
-	case <-s.wake:
-	case <-delay:
+}
+
+func (s *session) stopRetry() {
+	if s.retry != nil {
+		s.retry.Stop()
+		s.retry = nil
 	}
 }
 
