@@ -74,9 +74,27 @@ const nodesAtOnce = 200
 func (r *edgeNodeReconciler) setupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("edgenode").
-		WatchesRawSource(r.Trigger.nodes.source(r.timing.statusInterval, nodesAtOnce, nodeRequest)).
+		WatchesRawSource(r.Trigger.nodes.source(r.timing.statusInterval, nodesAtOnce, r.rushed(), nodeRequest)).
 		WithOptions(controllerOptions()).
 		Complete(r)
+}
+
+// rushed reports whether nodes are to be left alone because many connect at the moment, though
+// not for ever.
+func (r *edgeNodeReconciler) rushed() func() bool {
+	var since time.Time // zero if there is no rush
+	return func() bool {
+		switch now := time.Now(); {
+		case !r.Fleet.Rushed():
+			since = time.Time{}
+			return false
+		case since.IsZero():
+			since = now
+			return true
+		default:
+			return now.Sub(since) < r.timing.rushAtMost
+		}
+	}
 }
 
 // news has a node reconciled that is another than it was in what matters here.

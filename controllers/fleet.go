@@ -38,6 +38,8 @@ type Fleet interface {
 	Progress(node string, keys []object.Key) (worst delivery.Progress, failures []delivery.Failure, connected bool)
 	// Node reports the session of a node; false while it has none.
 	Node(node string) (NodeState, bool)
+	// Rushed reports whether many nodes connect at the moment, so that what can wait should.
+	Rushed() bool
 	// End ends a session of a node, if it still has it, because the node has a newer one with
 	// another replica.
 	End(node, sessionID string)

@@ -172,6 +172,7 @@ type fakeFleet struct {
 	nodes   map[string]*fakeNode
 	// reader finds the uids of EdgeNodes, if they have any.
 	reader client.Reader
+	rushed bool
 }
 
 // fakeNode is a connected node. What is not in progress is in sync.
@@ -294,6 +295,19 @@ func (f *fakeFleet) End(node, session string) {
 	if found {
 		f.leave(node)
 	}
+}
+
+// Rushed implements Fleet.
+func (f *fakeFleet) Rushed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rushed
+}
+
+func (f *fakeFleet) rush(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rushed = on
 }
 
 // fakeReplicas are the replicas that live, as a test says.

@@ -97,6 +97,8 @@ type timing struct {
 	// deletePatience is how long connected nodes have to remove the objects of a sync
 	// that is being deleted.
 	deletePatience time.Duration
+	// rushAtMost is how long the status of nodes waits while many connect.
+	rushAtMost time.Duration
 }
 
 var defaultTiming = timing{
@@ -105,6 +107,7 @@ var defaultTiming = timing{
 	settleAtMost:   30 * time.Second,
 	startGrace:     10 * time.Second,
 	deletePatience: 30 * time.Second,
+	rushAtMost:     15 * time.Second,
 }
 
 func (o *Options) validate() error {

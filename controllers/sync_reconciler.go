@@ -100,7 +100,7 @@ type syncScope struct {
 func (r *syncReconciler) setupWithManager(mgr ctrl.Manager, name string) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(name).
-		WatchesRawSource(r.dirty.source(r.timing.statusInterval, math.MaxInt, syncRequest)).
+		WatchesRawSource(r.dirty.source(r.timing.statusInterval, math.MaxInt, never, syncRequest)).
 		WithOptions(controllerOptions()).
 		Complete(r)
 }

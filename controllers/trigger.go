@@ -152,8 +152,8 @@ func (d *dirtySet[K]) take(most int) []K {
 }
 
 // source feeds a controller with the keys: at once after a rest, and then every interval, at most
-// so many each time.
-func (d *dirtySet[K]) source(interval time.Duration, most int, request func(K) reconcile.Request) source.Source {
+// so many each time, but not while held is true, which is asked by one goroutine.
+func (d *dirtySet[K]) source(interval time.Duration, most int, held func() bool, request func(K) reconcile.Request) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		d.mu.Lock()
 		d.now = func(key K) { queue.Add(request(key)) }
@@ -165,8 +165,12 @@ func (d *dirtySet[K]) source(interval time.Duration, most int, request func(K) r
 					return
 				case <-d.wake:
 				}
-				for _, key := range d.take(most) {
-					queue.Add(request(key))
+				if held() {
+					d.signal()
+				} else {
+					for _, key := range d.take(most) {
+						queue.Add(request(key))
+					}
 				}
 				select {
 				case <-ctx.Done():
@@ -178,6 +182,8 @@ func (d *dirtySet[K]) source(interval time.Duration, most int, request func(K) r
 		return nil
 	})
 }
+
+func never() bool { return false }
 
 func syncRequest(id desired.SourceID) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: id.Namespace, Name: id.Name}}

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	. "github.com/onsi/gomega"
@@ -91,7 +92,7 @@ func TestDirtySetFeedsTheQueueInBatches(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	const interval = 200 * time.Millisecond
 	started := time.Now()
-	g.Expect(dirty.source(interval, 10, nodeRequest).Start(ctx, queue)).To(Succeed())
+	g.Expect(dirty.source(interval, 10, never, nodeRequest).Start(ctx, queue)).To(Succeed())
 
 	// However often a key is marked, it is added at most once an interval.
 	var markers sync.WaitGroup
@@ -109,6 +110,34 @@ func TestDirtySetFeedsTheQueueInBatches(t *testing.T) {
 	cancel()
 	queue.ShutDown()
 	g.Expect(goleak.Find(before)).To(Succeed())
+}
+
+// While nodes connect in numbers their status waits, but not for ever.
+func TestStatusWaitsForTheRush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewWithT(t)
+		fleet := &fakeFleet{rushed: true}
+		r := &edgeNodeReconciler{Options: Options{Fleet: fleet, timing: defaultTiming}}
+		queue, dirty := &countingQueue{}, newDirtySet[string]()
+		g.Expect(dirty.source(time.Second, 10, r.rushed(), nodeRequest).Start(t.Context(), queue)).To(Succeed())
+		added := func() map[string]int {
+			synctest.Wait()
+			return queue.added()
+		}
+		dirty.mark("a")
+		time.Sleep(defaultTiming.rushAtMost - time.Second)
+		g.Expect(added()).To(BeEmpty())
+		fleet.rush(false)
+		time.Sleep(time.Second)
+		g.Expect(added()).To(HaveKey("a"))
+
+		fleet.rush(true)
+		dirty.mark("b")
+		time.Sleep(defaultTiming.rushAtMost - time.Second)
+		g.Expect(added()).NotTo(HaveKey("b"))
+		time.Sleep(3 * time.Second)
+		g.Expect(added()).To(HaveKey("b"))
+	})
 }
 
 type countingQueue struct {

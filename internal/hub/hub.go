@@ -55,6 +55,7 @@ type Hub struct {
 	contests map[string]*contest
 	// current is where the API server is.
 	current currentVersion
+	rush    rush
 	// connections counts the sessions, and what may become one or has been one.
 	connections int
 	draining    bool

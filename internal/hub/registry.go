@@ -47,6 +47,7 @@ func (h *Hub) reserve(name string) error {
 		}
 	}
 	h.connections++
+	h.rush.opening(time.Now())
 	h.running.Add(1)
 	return nil
 }
