@@ -42,23 +42,28 @@ func extend(ranges []*pb.SequenceRange, sequence uint64) []*pb.SequenceRange {
 
 // put answers a Put, with nack unless that is nil.
 func (a *answers) put(put *pb.Put, nack *pb.Nack) {
-	a.taken = extend(a.taken, put.GetSequence())
+	a.answer(put.GetSequence(), put.GetKey(), nack, true)
+}
+
+// delete answers a Delete likewise.
+func (a *answers) delete(del *pb.Delete, nack *pb.Nack) {
+	a.answer(del.GetSequence(), del.GetKey(), nack, !del.GetRelease())
+}
+
+// answer says that a message was taken, and, if a result is due, that it is done.
+func (a *answers) answer(sequence uint64, key *pb.ObjectKey, nack *pb.Nack, due bool) {
+	a.taken = extend(a.taken, sequence)
 	if nack == nil {
-		a.done = extend(a.done, put.GetSequence())
+		if due {
+			a.done = extend(a.done, sequence)
+		}
 		return
 	}
 	a.nacks = append(a.nacks, &pb.AgentMessage{Body: &pb.AgentMessage_Nack{Nack: nack}})
 	if nack.GetCode() == pb.NackCode_NACK_CODE_STALE {
 		a.results = append(a.results, &pb.ApplyResult{
-			Key: put.GetKey(), Uid: nack.GetHeldUid(), Digest: nack.GetHeldDigest(), State: pb.ApplyState_APPLY_STATE_APPLIED,
+			Key: key, Uid: nack.GetHeldUid(), Digest: nack.GetHeldDigest(), State: pb.ApplyState_APPLY_STATE_APPLIED,
 		})
-	}
-}
-
-func (a *answers) delete(del *pb.Delete) {
-	a.taken = extend(a.taken, del.GetSequence())
-	if !del.GetRelease() {
-		a.done = extend(a.done, del.GetSequence())
 	}
 }
 

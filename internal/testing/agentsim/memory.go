@@ -87,12 +87,12 @@ func (m *memory) put(put *pb.Put) *pb.Nack {
 	next := object.Holding{
 		UID: put.GetUid(), Version: put.GetVersion(), Digest: object.DigestOf(data), Retain: put.GetRetain(),
 	}
+	if put.GetEncoding() == pb.Encoding_ENCODING_ZSTD_DELTA {
+		next.UID = held.UID
+	}
 	switch delivery.Admit(held.Holding, holds, next, put.GetForce()) {
 	case delivery.Stale:
-		return &pb.Nack{
-			Sequence: put.GetSequence(), Code: pb.NackCode_NACK_CODE_STALE,
-			HeldUid: held.UID, HeldVersion: held.Version, HeldDigest: held.Digest[:],
-		}
+		return stale(put.GetSequence(), held)
 	case delivery.Refresh:
 		m.held[key] = holding{next, held.payload}
 	default:
@@ -101,11 +101,24 @@ func (m *memory) put(put *pb.Put) *pb.Nack {
 	return nil
 }
 
-// delete lets go of the object with just this uid.
-func (m *memory) delete(del *pb.Delete) {
+// delete lets go of the object with just this uid, unless it returns a Nack.
+func (m *memory) delete(del *pb.Delete) *pb.Nack {
 	key := protocol.KeyFromPB(del.GetKey())
-	if m.held[key].UID == del.GetUid() {
+	held, holds := m.held[key]
+	switch {
+	case !holds || held.UID != del.GetUid():
+	case object.Older(del.GetAsOf(), held.Version):
+		return stale(del.GetSequence(), held)
+	default:
 		delete(m.held, key)
+	}
+	return nil
+}
+
+func stale(sequence uint64, held holding) *pb.Nack {
+	return &pb.Nack{
+		Sequence: sequence, Code: pb.NackCode_NACK_CODE_STALE,
+		HeldUid: held.UID, HeldVersion: held.Version, HeldDigest: held.Digest[:],
 	}
 }
 

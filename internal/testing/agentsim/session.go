@@ -232,8 +232,7 @@ func (s *session) take(message *pb.HubMessage, answers *answers) error {
 		if s.ignores(body.Delete.GetKey(), body.Delete.GetSequence()) {
 			return nil
 		}
-		memory.delete(body.Delete)
-		answers.delete(body.Delete)
+		answers.delete(body.Delete, memory.delete(body.Delete))
 	case *pb.HubMessage_Welcome:
 		s.welcome(body.Welcome)
 	case *pb.HubMessage_NeedInventory:
