@@ -140,7 +140,6 @@ func New(config Config, inventory map[object.Key]Held) *Node {
 		config:  config,
 		entries: make(map[object.Key]*entry, len(inventory)),
 		window:  newWindow(config.WindowBytes),
-		rate:    rate{bytesPerSecond: config.BytesPerSecond},
 		delayed: map[object.Key]*entry{},
 		waiting: map[object.Key]*entry{},
 		bulk:    map[object.Key]*entry{},

@@ -17,7 +17,6 @@ limitations under the License.
 package delivery
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -171,11 +170,12 @@ func (n *Node) queued(f *flight) {
 	f.queued, f.filled = n.inFlight, 2*n.inFlight >= n.window.bytes
 }
 
-// SetRate bounds the bytes that are sent in a second, in the long run; 0 leaves it at the
-// bound of the Config. An object goes as a whole, and what follows waits for it.
+// SetRate bounds the bytes that are sent in a second, in the long run; 0 is no bound, as
+// it is before the first SetRate. An object goes as a whole, and what follows waits for it;
+// what was sent by another rate is not waited for.
 func (n *Node) SetRate(bytesPerSecond int64) {
-	if bound := cmp.Or(bytesPerSecond, n.config.BytesPerSecond); bound != n.rate.bytesPerSecond {
-		n.rate = rate{bytesPerSecond: bound} // what was sent by another rate is not to be waited for
+	if bytesPerSecond != n.rate.bytesPerSecond {
+		n.rate = rate{bytesPerSecond: bytesPerSecond}
 	}
 }
 

@@ -30,9 +30,6 @@ type Config struct {
 	// for WindowBytes: an object that is larger may still go, and keeps nothing waiting.
 	WindowMessages int
 	WindowBytes    int
-	// BytesPerSecond bounds what is sent in the long run, unless SetRate says otherwise; 0
-	// is no bound.
-	BytesPerSecond int64
 	// MaxObjectBytes is the largest payload that the node accepts.
 	MaxObjectBytes int
 	// RetryBase is the first delay after the node could not store an object; it

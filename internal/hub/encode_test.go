@@ -23,10 +23,13 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
+	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
+	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/payload"
 	"github.com/edgesync/edgesync/internal/protocol"
 	"github.com/edgesync/edgesync/internal/protocol/pb"
@@ -139,6 +142,52 @@ func TestDifferenceAfterAReconnect(t *testing.T) {
 	put := a.nextPut()
 	w.g.Expect(put.GetEncoding()).To(Equal(pb.Encoding_ENCODING_ZSTD_DELTA))
 	w.g.Expect(a.decode(before.Object.Payload, put)).To(BeEquivalentTo(after.Object.Payload))
+}
+
+// All nodes share what an object has become: it is one piece of memory.
+func TestAnObjectIsEncodedOnceForAllNodes(t *testing.T) {
+	w := newWorld(t, newPipes())
+	before, after := settings(10, "10", "before"), settings(10, "11", "after")
+	w.put(before)
+	w.put(after)
+	for _, base := range []object.Digest{{}, before.Object.Digest} {
+		shared := map[*byte]bool{}
+		for sequence := range uint64(10) {
+			node := &session{hub: w.hub}
+			node.encodings.compressed, node.encodings.difference = true, true
+			put := node.putToPB(delivery.Put{Sequence: sequence + 1, Object: after.Object, Base: base})
+			w.g.Expect(put.GetSequence()).To(Equal(sequence + 1))
+			w.g.Expect(put.GetEncoding()).NotTo(Equal(pb.Encoding_ENCODING_JSON))
+			shared[&put.GetPayload()[0]] = true
+		}
+		w.g.Expect(shared).To(HaveLen(1))
+	}
+}
+
+// The rate of a node holds from the first object on, and ends when it is changed.
+func TestTheRateOfANode(t *testing.T) {
+	w := newWorld(t, newPipes())
+	w.put(configMap("a", "10", strings.Repeat("a", 2000)))
+	w.put(configMap("b", "11", strings.Repeat("b", 2000)))
+	w.index.SetNode("edge-1", nil, desired.NodeSettings{BytesPerSecond: 1})
+	a := w.connect("edge-1")
+	a.send(hello(newReplica()))
+	a.nextWelcome()
+	first := a.nextPut()
+	a.send(ack(first.GetSequence()))
+	w.eventually(func() int { state, _ := w.hub.Node("edge-1"); return state.Summary.Held }).Should(Equal(1))
+	at, waits := w.session("edge-1").nextRetry()
+	w.g.Expect(waits).To(BeTrue())
+	w.g.Expect(time.Until(at)).To(BeNumerically(">", 30*time.Minute), "2,000 bytes take as many seconds")
+
+	w.index.SetNode("edge-1", nil, desired.NodeSettings{BytesPerSecond: 1 << 20})
+	w.g.Expect(a.nextPut().GetKey().GetName()).NotTo(Equal(first.GetKey().GetName()))
+}
+
+func (w *world) session(node string) *session {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	return w.hub.sessions[node]
 }
 
 // What frames take beside their content: TLS 1.3 with a tag of 16 bytes and the type of the
