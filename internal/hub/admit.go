@@ -122,23 +122,22 @@ func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, name string, err er
 
 // serve runs the session of a node over an open WebSocket.
 func (h *Hub) serve(peer pki.Peer, address string, place *conn, socket *websocket.Conn) {
-	log := h.options.Log.WithValues("node", peer.Name, "address", address)
 	w, err := newWire(socket)
 	if err != nil {
-		log.Error(err, "Cannot serve a node")
+		h.options.Log.Error(err, "Cannot serve a node", "node", peer.Name, "address", address)
 		_ = socket.Close()
 		return
 	}
 	s := newSession(h, peer, address, w)
-	s.log, s.place = log.WithValues("session", s.id), place
+	s.place = place
 	defer context.AfterFunc(h.closing, func() { s.end(protocol.CloseDraining, "the hub is shutting down", "") })()
 	notAfter := peer.Certificate.NotAfter
 	defer time.AfterFunc(time.Until(notAfter), func() { s.fail(expired(notAfter)) }).Stop()
 	reason := s.run()
 	if s.begun() {
-		s.log.Info("Node disconnected", "reason", reason)
+		s.log().Info("Node disconnected", "reason", reason)
 	} else {
-		s.log.Info("Ended a connection before its session began", "reason", reason)
+		s.log().Info("Ended a connection before its session began", "reason", reason)
 	}
 }
 

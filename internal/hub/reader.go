@@ -49,7 +49,7 @@ func (s *session) read() error {
 	if err := s.open(hello, keys); err != nil {
 		return err
 	}
-	s.log.Info("Node connected", "agentVersion", s.agentVersion)
+	s.log().Info("Node connected", "agentVersion", s.agentVersion)
 	s.hub.options.Observer.OnNodeEvent(s.name)
 	s.wire.socket.SetPatience(s.hub.options.Heartbeat * 5 / 2)
 	return s.readLoop()

@@ -68,7 +68,6 @@ type session struct {
 	retry    *time.Timer
 	// place is what the session gives back once it is no longer pending.
 	place *conn
-	log   logr.Logger
 	// opened is closed when the delivery has been made.
 	opened chan struct{}
 	// done is closed when the session is to end, for the cause in ending.
@@ -163,6 +162,11 @@ func newSession(h *Hub, peer pki.Peer, address string, w *wire) *session {
 	}
 }
 
+// log is made when it is needed: one that is kept takes more than a kilobyte.
+func (s *session) log() logr.Logger {
+	return s.hub.options.Log.WithValues("node", s.name, "address", s.address, "session", s.id)
+}
+
 func (s *session) begun() bool { return closed(s.opened) }
 
 func (s *session) ended() bool { return closed(s.done) }
@@ -216,7 +220,7 @@ func (s *session) guard(half func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errPanicked
-			s.log.Error(fmt.Errorf("panic: %v", p), "Ends a session that has panicked", "stack", string(debug.Stack()))
+			s.log().Error(fmt.Errorf("panic: %v", p), "Ends a session that has panicked", "stack", string(debug.Stack()))
 		}
 	}()
 	return half()

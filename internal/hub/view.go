@@ -64,11 +64,11 @@ func (s *session) awaitView(view []byte) error {
 func (s *session) doubtView(view []byte) error {
 	current, err := s.hub.current.read(s.done)
 	if err == nil && desired.Beyond(current, view) {
-		s.log.Info("The node has seen what the API server does not know any longer: it may have been restored from a backup", "resourceVersion", current)
+		s.log().Info("The node has seen what the API server does not know any longer: it may have been restored from a backup", "resourceVersion", current)
 		return nil
 	}
 	if err != nil {
-		s.log.V(1).Info("Cannot ask the API server where it is", "reason", err.Error())
+		s.log().V(1).Info("Cannot ask the API server where it is", "reason", err.Error())
 	}
 	return &Refusal{
 		Status:     http.StatusServiceUnavailable,
