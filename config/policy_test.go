@@ -265,6 +265,10 @@ func testPolicyOnUpdate(t *testing.T) {
 	a.allow(t, "default", right("get", "secrets", "password"))
 	sync.Spec.NodeName = "edge-2"
 	g.Expect(a.Update(t.Context(), sync)).To(Succeed())
+
+	before = sync.DeepCopy()
+	sync.Finalizers = nil
+	g.Expect(manager.Patch(t.Context(), sync, client.MergeFrom(before))).To(Succeed())
 }
 
 // The right to read just the resource that the API server serves for a kind must be

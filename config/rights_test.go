@@ -274,6 +274,9 @@ func TestRolesOfUsers(t *testing.T) {
 // replicas that this one lives.
 func TestManagerIsElected(t *testing.T) {
 	g := NewWithT(t)
+	// Syncs of Secrets, which it may not read, are what other tests have left.
+	out, err := kubectl("", "delete", "objectsyncs,clusterobjectsyncs", "--all", "--all-namespaces", "--timeout=1m")
+	g.Expect(err).NotTo(HaveOccurred(), out)
 	kubeconfig, err := cluster.plane.UserKubeconfig(managerUser, managerGroups...)
 	g.Expect(err).NotTo(HaveOccurred())
 	var output bytes.Buffer

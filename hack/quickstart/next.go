@@ -39,6 +39,11 @@ Try next, in this directory:
   kubectl get edgenodes
   kubectl -n quickstart describe objectsync settings
 
+  # what a node should hold, what it holds, and why
+  kubectl edgesync nodes
+  kubectl edgesync diff edge-1
+  kubectl edgesync why edge-1 configmap/settings -n quickstart
+
   # change the ConfigMap: both files change
   kubectl -n quickstart patch configmap settings --type=merge -p '{"data":{"greeting":"hello again"}}'
   cat {{.Dir}}/edge-*/objects/quickstart/configmaps/settings.yaml

@@ -18,6 +18,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -137,6 +138,14 @@ func TestQuickstart(t *testing.T) {
 		g.Expect(strings.Count(out, "connected for")).To(Equal(2))
 	})
 
+	t.Run("the plugin of kubectl says what nodes hold", func(t *testing.T) {
+		g := NewWithT(t)
+		g.Expect(kubectl(t, dir, "edgesync", "nodes")).To(MatchRegexp(`(?m)^edge-1 +True +Synced `))
+		g.Expect(kubectl(t, dir, "edgesync", "diff", "edge-1")).To(HavePrefix("edge-1 holds all that it should"))
+		g.Expect(kubectl(t, dir, "edgesync", "why", "edge-1", "configmap/settings", "--namespace=quickstart")).
+			To(HavePrefix("edge-1 holds ConfigMap quickstart/settings as it should, and has applied it."))
+	})
+
 	t.Run("up again starts what has died and keeps the rest", func(t *testing.T) {
 		g := NewWithT(t)
 		kubectl(t, dir, "patch", "configmap", "settings", "--namespace=quickstart", "--type=merge", `--patch={"data":{"greeting":"mine"}}`)
@@ -193,15 +202,19 @@ func settingsOf(dir, node string) string {
 	return filepath.Join(dir, node, "objects", "quickstart", "configmaps", "settings.yaml")
 }
 
-func kubectl(t *testing.T, dir string, args ...string) {
+// kubectl runs kubectl, with the plugin beside the manager, and returns what it prints.
+func kubectl(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	g := NewWithT(t)
 	assets, err := controlplane.Assets()
 	g.Expect(err).NotTo(HaveOccurred())
 	cmd := exec.CommandContext(t.Context(), filepath.Join(assets, "kubectl"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(dir, "kubeconfig"), "KUBECACHEDIR="+filepath.Join(dir, "kubectl-cache"))
+	bin := cmp.Or(os.Getenv("EDGESYNC_BIN"), "../../bin")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(dir, "kubeconfig"), "KUBECACHEDIR="+filepath.Join(dir, "kubectl-cache"),
+		"PATH="+bin+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	g.Expect(err).NotTo(HaveOccurred(), string(out))
+	return string(out)
 }
 
 func TestTakenPortNamesTheFlag(t *testing.T) {
@@ -262,7 +275,7 @@ func TestPortsOfTheRunBefore(t *testing.T) {
 	g := NewWithT(t)
 	p := ports{Hub: 1}
 	p.complete(ports{Hub: 2, Etcd: 3})
-	g.Expect(p).To(Equal(ports{APIServer: 16443, Etcd: 3, ControllerManager: 11257, Hub: 1, Health: 18081, Metrics: 18080}))
+	g.Expect(p).To(Equal(ports{APIServer: 16443, Etcd: 3, ControllerManager: 11257, Hub: 1, Health: 18081, Metrics: 18080, Query: 10446}))
 }
 
 // Whatever the file of an earlier run holds is refused, or can be kept.

@@ -32,7 +32,7 @@ import (
 
 // ports are the TCP ports of the quickstart; 0 is one that nothing was said about.
 type ports struct {
-	APIServer, Etcd, ControllerManager, Hub, Health, Metrics int
+	APIServer, Etcd, ControllerManager, Hub, Health, Metrics, Query int
 }
 
 type portFlag struct {
@@ -49,6 +49,7 @@ func (p *ports) all() []portFlag {
 		{&p.Hub, "hub-port", "the hub, where the agents connect", 10443},
 		{&p.Health, "health-port", "the manager's health probes", 18081},
 		{&p.Metrics, "metrics-port", "the manager's metrics", 18080},
+		{&p.Query, "query-port", "the manager's query API", 10446},
 	}
 }
 

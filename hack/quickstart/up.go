@@ -85,6 +85,7 @@ func (q *quickstart) up(ctx context.Context) error {
 		{"control plane: etcd, kube-apiserver, kube-controller-manager", q.fleet.ControlPlane().Start},
 		{"CRDs, roles and policies: config/local", q.fleet.Install},
 		{"manager", func(ctx context.Context) error { return q.fleet.StartManager(ctx) }},
+		{"query API: what nodes hold", q.fleet.WaitQuery},
 		{"edge agents: " + strings.Join(nodeNames, ", "), q.startAgents},
 	} {
 		if err := q.step(step.name, func() error { return step.do(ctx) }); err != nil {
@@ -110,6 +111,8 @@ func newFleet(dir string, p ports) (*fleet.Fleet, error) {
 		HubPort:     p.Hub,
 		HealthPort:  p.Health,
 		MetricsPort: p.Metrics,
+		Query:       true,
+		QueryPort:   p.Query,
 		Detached:    true,
 	})
 }

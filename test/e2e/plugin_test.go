@@ -31,7 +31,6 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
@@ -147,32 +146,13 @@ func serveQueries(ctx SpecContext) {
 	ports, err := process.ChoosePorts(filepath.Join(GinkgoT().TempDir(), "ports.json"), map[string]int{"query": 0})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(ports.Release()).To(Succeed())
-	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: fleet.Namespace, Name: "edgesync-query"},
-		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "localhost"},
-	}
-	apiService := newAPIService(ports.Get("query"))
-	create(ctx, service, apiService)
+	Expect(world.InstallQuery(ctx, ports.Get("query"))).To(Succeed())
 	Expect(world.StopManager()).To(Succeed())
 	Expect(world.StartManager(ctx, "--query-bind-address="+ports.Address("query"))).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) {
-		remove(ctx, service, apiService)
+		Expect(world.UninstallQuery(ctx)).To(Succeed())
 		Expect(world.StopManager()).To(Succeed())
 		Expect(world.StartManager(ctx)).To(Succeed())
 	})
-	Eventually(func() (string, error) {
-		return world.Kubectl(ctx, "get", "apiservice", apiService.GetName(), "-o", `jsonpath={.status.conditions[?(@.type=="Available")].status}`)
-	}).Should(Equal("True"))
-}
-
-func newAPIService(port int) *unstructured.Unstructured {
-	s := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-		"spec": map[string]any{
-			"group": "query.sync.edgesync.io", "version": "v1alpha1", "groupPriorityMinimum": int64(1000), "versionPriority": int64(10),
-			"service": map[string]any{"namespace": fleet.Namespace, "name": "edgesync-query", "port": int64(port)},
-		},
-	}}
-	s.SetName("v1alpha1.query.sync.edgesync.io")
-	return s
+	Expect(world.WaitQuery(ctx)).To(Succeed())
 }

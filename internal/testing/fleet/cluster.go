@@ -34,15 +34,65 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 )
 
-// Install applies config/local: CRDs, roles, policies. It changes nothing where that
-// is installed. The control plane must run.
+// Install applies config/local: CRDs, roles, policies, and with Options.Query what leads the
+// API server to the query API. It changes nothing where that is installed. The control plane
+// must run.
 func (f *Fleet) Install(ctx context.Context) error {
 	_, err := f.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(f.root, "config", "local"))
 	if err != nil {
 		return err
 	}
+	if f.options.Query {
+		if err := f.InstallQuery(ctx, f.ports.Get(queryPort)); err != nil {
+			return err
+		}
+	}
 	_, err = f.Kubectl(ctx, "wait", "--for=condition=Established", fmt.Sprintf("--timeout=%s", f.options.StartTimeout), "crd",
 		"edgenodes.sync.edgesync.io", "objectsyncs.sync.edgesync.io", "clusterobjectsyncs.sync.edgesync.io")
+	return err
+}
+
+// queryManifest leads the API server to a manager that runs outside of the cluster. The manager
+// fills in spec.caBundle.
+const queryManifest = `
+apiVersion: v1
+kind: Service
+metadata: {namespace: %[1]s, name: edgesync-query}
+spec: {type: ExternalName, externalName: localhost}
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: {name: %[2]s}
+spec:
+  group: query.sync.edgesync.io
+  version: v1alpha1
+  groupPriorityMinimum: 1000
+  versionPriority: 10
+  service: {namespace: %[1]s, name: edgesync-query, port: %[3]d}
+`
+
+const queryAPIService = "v1alpha1.query.sync.edgesync.io"
+
+// InstallQuery leads the API server to the query API at that port of this machine.
+func (f *Fleet) InstallQuery(ctx context.Context, port int) error {
+	_, err := f.kubectl(ctx, fmt.Sprintf(queryManifest, Namespace, queryAPIService, port),
+		[]string{"apply", "--server-side", "--force-conflicts", "-f", "-"})
+	return err
+}
+
+// UninstallQuery undoes InstallQuery: while nobody serves an API that is installed, namespaces
+// cannot go.
+func (f *Fleet) UninstallQuery(ctx context.Context) error {
+	if _, err := f.Kubectl(ctx, "delete", "apiservice", queryAPIService); err != nil {
+		return err
+	}
+	_, err := f.Kubectl(ctx, "delete", "service", "--namespace="+Namespace, "edgesync-query")
+	return err
+}
+
+// WaitQuery returns when the API server says that the query API is there.
+func (f *Fleet) WaitQuery(ctx context.Context) error {
+	_, err := f.Kubectl(ctx, "wait", "--for=condition=Available", fmt.Sprintf("--timeout=%s", f.options.StartTimeout), "apiservice", queryAPIService)
 	return err
 }
 

@@ -59,6 +59,10 @@ type Options struct {
 	// HubPort, HealthPort and MetricsPort are the TCP ports of the first manager. 0 means
 	// the port that Dir was last used with, or else a free one.
 	HubPort, HealthPort, MetricsPort int
+	// Query has the managers serve the query API, to the API server as well: it asks the first.
+	Query bool
+	// QueryPort is the TCP port of that of the first manager, as HubPort is of its hub.
+	QueryPort int
 	// ManagerArgs are appended to the arguments of every manager, so they win.
 	ManagerArgs []string
 	// Detached leaves the processes running when this one ends, and takes up those

@@ -41,8 +41,13 @@ func (f *Fleet) prepareReplicas() error {
 	if o.Replicas > 1 {
 		wanted[balancerPort] = 0
 	}
+	names := []string{hubPort, healthPort, metricsPort}
+	if o.Query {
+		wanted[queryPort] = o.QueryPort
+		names = append(names, queryPort)
+	}
 	for number := 2; number <= o.Replicas; number++ {
-		for _, port := range []string{hubPort, healthPort, metricsPort} {
+		for _, port := range names {
 			wanted[port+portSuffix(number)] = 0
 		}
 	}
@@ -51,7 +56,7 @@ func (f *Fleet) prepareReplicas() error {
 		return err
 	}
 	for number := range o.Replicas {
-		r := f.newReplica(number + 1)
+		r := f.newReplica(number+1, names)
 		if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 			return err
 		}

@@ -36,6 +36,7 @@ const (
 	hubPort      = "hub"
 	healthPort   = "health"
 	metricsPort  = "metrics"
+	queryPort    = "query"
 	balancerPort = "balancer"
 )
 
@@ -64,8 +65,9 @@ type Replica struct {
 // portSuffix tells the ports of a further replica from those of the first.
 func portSuffix(number int) string { return fmt.Sprintf("-%d", number) }
 
-// newReplica describes the replica of that number. The first uses the directory of the fleet.
-func (f *Fleet) newReplica(number int) *Replica {
+// newReplica describes the replica of that number, with ports of these names. The first uses
+// the directory of the fleet.
+func (f *Fleet) newReplica(number int, ports []string) *Replica {
 	r := &Replica{Name: "manager", fleet: f}
 	dir := f.options.Dir
 	if number > 1 {
@@ -79,7 +81,7 @@ func (f *Fleet) newReplica(number int) *Replica {
 		Detached: f.options.Detached,
 		Ready:    r.check,
 	}
-	for _, name := range []string{hubPort, healthPort, metricsPort} {
+	for _, name := range ports {
 		r.Ports = append(r.Ports, f.ports.Get(name+r.suffix))
 	}
 	return r
@@ -103,8 +105,15 @@ func (r *Replica) Start(ctx context.Context, args ...string) error {
 		"--health-probe-bind-address=" + r.address(healthPort),
 		"--metrics-bind-address=" + r.address(metricsPort),
 		"--metrics-secure=false", // loopback only
-	}, r.fleet.options.ManagerArgs, args)
+	}, r.queryArgs(), r.fleet.options.ManagerArgs, args)
 	return r.fleet.run(ctx, r.Program)
+}
+
+func (r *Replica) queryArgs() []string {
+	if !r.fleet.options.Query {
+		return nil
+	}
+	return []string{"--query-bind-address=" + r.address(queryPort)}
 }
 
 func (r *Replica) kubeconfig() (path string, err error) {
