@@ -191,6 +191,9 @@ func nodeSyncedCondition(o *nodeObservation) metav1.Condition {
 		return is(metav1.ConditionUnknown, syncv1alpha1.ReasonKindNotListed, fmt.Sprintf(
 			"A sync that selects the node names %s, which cannot be listed, so the node keeps what it holds of that kind. The sync says why.",
 			o.unlisted))
+	case o.state.Summary.Pending > 0 && o.state.Summary.Pending == o.state.Summary.Waiting:
+		return is(metav1.ConditionFalse, syncv1alpha1.ReasonRollingOut,
+			"The node keeps some of what it holds until its turn in a rollout comes. The sync says how far that is.")
 	case o.state.Summary.Pending > 0:
 		return is(metav1.ConditionFalse, syncv1alpha1.ReasonProgressing, "The node has still to store, apply or remove an object.")
 	default:
@@ -207,6 +210,6 @@ func differsOnlyInProgress(a, b *syncv1alpha1.EdgeNodeStatus) bool {
 func withoutProgress(status *syncv1alpha1.EdgeNodeStatus) *syncv1alpha1.EdgeNodeStatus {
 	rest := status.DeepCopy()
 	rest.Objects.Desired, rest.Objects.Held, rest.Objects.Pending = 0, 0, 0
-	resetReasons(rest.Conditions, syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing, syncv1alpha1.ReasonKindNotListed)
+	resetReasons(rest.Conditions, syncv1alpha1.ReasonSynced, syncv1alpha1.ReasonProgressing, syncv1alpha1.ReasonRollingOut, syncv1alpha1.ReasonKindNotListed)
 	return rest
 }

@@ -68,6 +68,14 @@ func TestNodeStatusConditions(t *testing.T) {
 			o:         nodeObservation{state: nodeState(delivery.Summary{Desired: 2, Pending: 1})},
 			connected: "True Connected", synced: "False Progressing",
 		},
+		"its turn has not come": {
+			o:         nodeObservation{state: nodeState(delivery.Summary{Desired: 2, Held: 2, Pending: 2, Waiting: 2})},
+			connected: "True Connected", synced: "False RollingOut",
+		},
+		"its turn has not come, and something else is on the way": {
+			o:         nodeObservation{state: nodeState(delivery.Summary{Desired: 2, Held: 1, Pending: 2, Waiting: 1})},
+			connected: "True Connected", synced: "False Progressing",
+		},
 		"failing": {
 			o:         nodeObservation{state: nodeState(delivery.Summary{Pending: 1, Failed: 1})},
 			connected: "True Connected", synced: "False Failed",

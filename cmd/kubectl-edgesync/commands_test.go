@@ -225,7 +225,7 @@ func TestDiffWithoutDifferences(t *testing.T) {
 	g := NewWithT(t)
 	s := fleetServer(t)
 	s.inventories["edge-1"].Objects = nil
-	g.Expect(transcript(t, s, "", "diff edge-1")).To(Equal("$ kubectl edgesync diff edge-1\nedge-1 holds all that it should.\n"))
+	g.Expect(transcript(t, s, "", "diff edge-1")).To(Equal("$ kubectl edgesync diff edge-1\nedge-1 holds all that it should (12 objects).\n"))
 }
 
 // Nobody waits for the kinds of a cluster to be listed who does not name one.

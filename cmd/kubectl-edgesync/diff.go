@@ -86,7 +86,7 @@ func (p *plugin) diffNode(ctx context.Context, node, one string, o *output) (dif
 		fmt.Fprintf(p.streams.Out, "%s has %s as it should.\n", node, one)
 		return false, nil
 	case !different:
-		fmt.Fprintf(p.streams.Out, "%s holds all that it should.\n", node)
+		fmt.Fprintf(p.streams.Out, "%s holds all that it should (%d objects).\n", node, inventory.Total)
 		return false, nil
 	}
 	if err := p.printDifferences(inventory, wide); err != nil {

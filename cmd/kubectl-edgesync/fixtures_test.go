@@ -219,6 +219,6 @@ func inventoryOf(objects ...queryv1alpha1.InventoryObject) *queryv1alpha1.NodeIn
 	return &queryv1alpha1.NodeInventory{
 		TypeMeta:   metav1.TypeMeta{APIVersion: queryv1alpha1.GroupVersion.String(), Kind: "NodeInventory"},
 		ObjectMeta: metav1.ObjectMeta{Name: "edge-1"},
-		Session:    "s-edge-1", Replica: "manager-0", ConnectedTime: ago(5 * time.Minute), Objects: objects,
+		Session:    "s-edge-1", Replica: "manager-0", ConnectedTime: ago(5 * time.Minute), Total: 12, Objects: objects,
 	}
 }

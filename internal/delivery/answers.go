@@ -96,6 +96,7 @@ func (n *Node) mustHaveSent(answer string, sequence uint64) error {
 func (n *Node) persisted(now time.Time, f *flight) {
 	e := f.entry
 	n.forgetUndone(e)
+	took(n.config.Persisted, now, f)
 	switch {
 	case f.isPut:
 		e.held = &Held{Holding: f.put, State: Pending, since: now}
@@ -115,6 +116,13 @@ func (n *Node) persisted(now time.Time, f *flight) {
 		e.trouble.attempts, e.trouble.failure = 0, nil
 	}
 	n.reconsider(now, e)
+}
+
+// took passes on how long ago a message was sent.
+func took(to func(time.Duration), now time.Time, f *flight) {
+	if to != nil && f != nil {
+		to(now.Sub(f.at))
+	}
 }
 
 func (n *Node) forgetUndone(e *entry) {
@@ -208,6 +216,7 @@ func (n *Node) Applied(now time.Time, result Result) bool {
 		if !e.held.State.removing() {
 			return false
 		}
+		took(n.config.Applied, now, e.undone)
 		n.removed(now, e)
 		return true
 	}
@@ -221,6 +230,7 @@ func (n *Node) Applied(now time.Time, result Result) bool {
 	e.held.State, e.held.Message = result.State, result.Message
 	n.texts.keep(&e.held.Message)
 	if result.State == Applied {
+		took(n.config.Applied, now, e.undone)
 		n.forgetUndone(e)
 		e.appliedAt = n.clock.at(now)
 	}
@@ -248,6 +258,7 @@ func (n *Node) Done(now time.Time, first, last uint64) ([]object.Key, error) {
 	for _, f := range done {
 		e := f.entry
 		e.undone = nil
+		took(n.config.Applied, now, f)
 		keys = append(keys, e.key)
 		if !f.isPut {
 			n.removed(now, e)

@@ -73,6 +73,44 @@ func TestAcks(t *testing.T) {
 	g.Expect(keys).To(Equal(numbers(5)))
 }
 
+// However an answer comes, it is told once how long it took since the message was sent.
+func TestHowLongItTook(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	var persisted, applied []time.Duration
+	config := defaults
+	config.Persisted = func(took time.Duration) { persisted = append(persisted, took) }
+	config.Applied = func(took time.Duration) { applied = append(applied, took) }
+	n := New(config, nil)
+	a, b := version(named("a"), "1", 1), version(named("b"), "1", 1)
+	n.Desire(start, []Change{wanted(a), wanted(b)})
+	g.Expect(next(n, start)).To(HaveLen(2))
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+
+	mustAck(t, n, at(1), 1)
+	mustAck(t, n, at(2), 2)
+	mustAck(t, n, at(3), 2)
+	g.Expect(persisted).To(Equal([]time.Duration{time.Second, 2 * time.Second}))
+
+	result := func(o *object.Object, state State) Result {
+		return Result{Key: o.Key, UID: o.UID, Digest: o.Digest, State: state}
+	}
+	n.Applied(at(4), result(a, Progressing))
+	g.Expect(applied).To(BeEmpty(), "it is not healthy")
+	n.Applied(at(5), result(a, Applied))
+	n.Applied(at(6), result(a, Applied))
+	_, err := n.Done(at(7), 1, 2)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(applied).To(Equal([]time.Duration{5 * time.Second, 7 * time.Second}))
+
+	n.Desire(at(10), []Change{unwanted(a.Key)})
+	g.Expect(next(n, at(10))).To(HaveLen(1))
+	mustAck(t, n, at(11), 3)
+	n.Applied(at(13), Result{Key: a.Key, UID: a.UID, Removed: true})
+	g.Expect(persisted[2:]).To(Equal([]time.Duration{time.Second}))
+	g.Expect(applied[2:]).To(Equal([]time.Duration{3 * time.Second}))
+}
+
 // What is under way is remembered once, however the answers come.
 func TestAckRangesRememberLittle(t *testing.T) {
 	t.Parallel()

@@ -36,6 +36,9 @@ type Config struct {
 	// doubles up to RetryMax.
 	RetryBase time.Duration
 	RetryMax  time.Duration
+	// Persisted and Applied are called, unless they are nil, with how long it took from
+	// sending a message to its being persisted, and to its being applied or removed.
+	Persisted, Applied func(time.Duration)
 }
 
 // State is what has become of an object that the node holds.

@@ -54,6 +54,14 @@ var (
 	persisted = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "edgesync_hub_persisted_total", Help: "Objects and deletions that nodes have acknowledged as persisted.",
 	})
+	persistDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "edgesync_hub_persist_duration_seconds", Buckets: answerBuckets,
+		Help: "From sending an object or a deletion to a node until the node has acknowledged that it is persisted.",
+	})
+	applyDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "edgesync_hub_apply_duration_seconds", Buckets: answerBuckets,
+		Help: "From sending an object or a deletion to a node until the node has reported it applied, and healthy, or removed.",
+	})
 	nacks = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "edgesync_hub_nacks_total", Help: "Objects that nodes refused, by code.",
 	}, []string{"code"})
@@ -67,6 +75,9 @@ var (
 		Name: "edgesync_hub_received_bytes_total", Help: "Bytes of the frames received from nodes.",
 	})
 )
+
+// answerBuckets are from a machine next door to one at the end of a thin link.
+var answerBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
 // refused counts one connection.
 func refused(why cause) { refusals.WithLabelValues(string(why)).Inc() }
@@ -105,5 +116,5 @@ func init() {
 		refusals.WithLabelValues(string(why)) // a rate needs a zero to rise from
 	}
 	metrics.Registry.MustRegister(sessionsGauge, pendingGauge, refusals,
-		puts, encodedPuts, objectBytes, encodedBytes, deletes, persisted, nacks, results, sent, received)
+		puts, encodedPuts, objectBytes, encodedBytes, deletes, persisted, persistDuration, applyDuration, nacks, results, sent, received)
 }

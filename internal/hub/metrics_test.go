@@ -27,7 +27,7 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// gathered are the values of the hub's metrics, by name and label value.
+// gathered are the values of the hub's metrics, of a histogram its count, by name and label value.
 func gathered(g *WithT) map[string]float64 {
 	families, err := metrics.Registry.Gather()
 	g.Expect(err).NotTo(HaveOccurred())
@@ -38,7 +38,7 @@ func gathered(g *WithT) map[string]float64 {
 			for _, label := range metric.GetLabel() {
 				name += " " + label.GetValue()
 			}
-			values[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
+			values[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
 		}
 	}
 	return values
@@ -66,6 +66,7 @@ func TestMetrics(t *testing.T) {
 	for name, want := range map[string]float64{
 		"puts_total": 2, "deletes_total": 1, "persisted_total": 2, "nacks_total reject": 1,
 		"results_total applied": 1, "results_total removed": 1,
+		"persist_duration_seconds": 2, "apply_duration_seconds": 2,
 		"refused_connections_total protocol": 1,
 	} {
 		w.g.Expect(more(name)).To(Equal(want), name)

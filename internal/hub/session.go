@@ -103,6 +103,8 @@ func (s *session) begin(hello *pb.Hello, keys []object.Key, held inventory) {
 	if declared := int(hello.GetMaxObjectBytes()); declared > 0 {
 		config.MaxObjectBytes = min(config.MaxObjectBytes, declared)
 	}
+	config.Persisted = func(took time.Duration) { persistDuration.Observe(took.Seconds()) }
+	config.Applied = func(took time.Duration) { applyDuration.Observe(took.Seconds()) }
 	node := delivery.New(config, held)
 	s.mu.Lock()
 	s.node = node

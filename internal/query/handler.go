@@ -30,9 +30,10 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	queryv1alpha1 "github.com/edgesync/edgesync/api/query/v1alpha1"
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const versionPath = "/apis/query.sync.edgesync.io/v1alpha1"

@@ -47,7 +47,9 @@ type Sources interface {
 // inventory is what is known of a node with a session here, and nil without one.
 func (s *Server) inventory(node string, selected selection) *queryv1alpha1.NodeInventory {
 	var objects []queryv1alpha1.InventoryObject
+	total := int32(0)
 	session, ok := s.options.Sessions.Inventory(node, func(o delivery.Object) {
+		total++
 		if selected.key(o.Key) && selected.state(states[o.Stage]) {
 			objects = append(objects, describe(o))
 		}
@@ -62,6 +64,7 @@ func (s *Server) inventory(node string, selected selection) *queryv1alpha1.NodeI
 		Session:       session.SessionID,
 		Replica:       s.options.Replica,
 		ConnectedTime: metav1.NewTime(session.ConnectedTime),
+		Total:         total,
 		Objects:       objects[:min(len(objects), maxObjects):min(len(objects), maxObjects)],
 		Truncated:     len(objects) > maxObjects,
 	}

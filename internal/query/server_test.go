@@ -124,6 +124,7 @@ func TestThroughAPIServer(t *testing.T) {
 		digest := object.DigestOf([]byte("a"))
 		version := &queryv1alpha1.ObjectVersion{UID: "u-a", ResourceVersion: "7", Digest: fmt.Sprintf("%x", digest[:])}
 		g.Expect(inventory.Objects).To(HaveLen(2))
+		g.Expect(inventory.Total).To(BeEquivalentTo(2))
 		g.Expect(inventory.Objects[0]).To(Equal(queryv1alpha1.InventoryObject{
 			Kind: "ConfigMap", Namespace: "default", Name: "a", State: queryv1alpha1.StateSynced,
 			Desired: version, Held: version, Sources: []string{"default/z", "fleet"},
@@ -140,6 +141,7 @@ func TestThroughAPIServer(t *testing.T) {
 		g.Expect(inventory.Objects).To(HaveLen(1))
 		inventory, err = w.ask("alice", "there?different=true")
 		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(inventory.Total).To(BeEquivalentTo(1), "whichever are selected")
 		g.Expect(inventory.Objects).To(BeEmpty(), "the parameters go with the request")
 	})
 	t.Run("refuses who has no right", func(t *testing.T) {

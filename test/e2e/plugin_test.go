@@ -53,7 +53,7 @@ var _ = Describe("The plugin of kubectl", func() {
 		Expect(edgesync(ctx, "nodes", n.NodeName, away.NodeName, "-o", "wide")).To(HaveField("Out", And(
 			MatchRegexp(n.NodeName+` +True +Synced `), MatchRegexp(away.NodeName+` +NeverConnected +Offline `))))
 		Expect(edgesync(ctx, "diff", n.NodeName)).To(And(
-			HaveField("Code", 0), HaveField("Out", HavePrefix(n.NodeName+" holds all that it should"))))
+			HaveField("Code", 0), HaveField("Out", HavePrefix(n.NodeName+" holds all that it should (12 objects)"))))
 		Expect(edgesync(ctx, "diff", away.NodeName)).To(And(
 			HaveField("Code", 2), HaveField("Out", ContainSubstring("offline (it has never been connected)"))))
 
@@ -61,6 +61,8 @@ var _ = Describe("The plugin of kubectl", func() {
 		Expect(edgesync(ctx, "why", n.NodeName, object, in)).To(HaveField("Out", And(
 			HavePrefix("%s holds ConfigMap %s/%s as it should, and has applied it.", n.NodeName, f.namespace, objects[0].Name),
 			MatchRegexp(`(?m)^State: +Synced$`), MatchRegexp(`(?m)^Held: +version \d+ `),
+			MatchRegexp(`(?m)^Sent: +20\d\d-\S+Z \(.* ago\)$`), MatchRegexp(`(?m)^Persisted: +20\d\d-\S+Z \(.* ago\)$`),
+			MatchRegexp(`(?m)^Applied: +20\d\d-\S+Z \(.* ago\)$`),
 			ContainSubstring("objectsync %s/all wants it on %s", f.namespace, n.NodeName))))
 		Expect(edgesync(ctx, "why", away.NodeName, object, in)).To(HaveField("Out", ContainSubstring("it gets ConfigMap")))
 		Expect(edgesync(ctx, "why", n.NodeName, "cm/kube-root-ca.crt", in)).To(HaveField("Out", ContainSubstring("its objectSelector asks for")))

@@ -44,6 +44,8 @@ type NodeInventory struct {
 	Replica string `json:"replica"`
 	// connectedTime is when the session began: what was sent before has no times here.
 	ConnectedTime metav1.Time `json:"connectedTime"`
+	// total is how many objects the node should hold, or holds, whichever are selected.
+	Total int32 `json:"total"`
 	// objects are ordered by group, kind, namespace and name.
 	Objects []InventoryObject `json:"objects"`
 	// truncated says that there are more objects than are shown.
