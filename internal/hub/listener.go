@@ -21,12 +21,16 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/edgesync/edgesync/internal/patient"
 	"github.com/edgesync/edgesync/internal/source"
@@ -38,53 +42,143 @@ const maxUnaskedBytes = 32 << 10
 
 var errTooMuch = fmt.Errorf("more than %d bytes, and no request among them", maxUnaskedBytes)
 
-// listener bounds the connections that are pending: all but those of sessions, from
-// Accept on. It makes every connection a *conn.
+const (
+	// stallInterval is how often it is looked whether a served connection has stalled, while
+	// others wait for its place.
+	stallInterval = 250 * time.Millisecond
+	// acceptPause follows a failure to accept that passes.
+	acceptPause = 50 * time.Millisecond
+)
+
+// listener bounds the connections that are pending: all but those of sessions, from the
+// kernel on. It makes every connection a *conn.
 type listener struct {
 	patient.Listener
-	turns   *turns
+	turns *turns
+	// wake holds a token when there may be something to accept.
+	wake chan struct{}
+
 	mu      sync.Mutex
 	pending pending
+	// failure is why nothing more comes; nil as long as something may.
+	failure error
 }
 
+// newListener listens until Close, or until the one below fails.
 func newListener(below net.Listener, maxPending int) *listener {
-	return &listener{Listener: patient.Listener{Listener: below}, turns: newTurns(), pending: newPending(maxPending)}
+	l := &listener{Listener: patient.Listener{Listener: below}, pending: newPending(maxPending), wake: make(chan struct{}, 1)}
+	l.turns = newTurns(l.signal)
+	go l.takeIn()
+	return l
 }
 
-// Accept waits until the hub is not too busy, then for the next connection, and closes
-// another one if it is one too many.
+// takeIn takes connections from the kernel at once: there the oldest would be the next, whether
+// it is still there or not.
+func (l *listener) takeIn() {
+	for {
+		accepted, err := l.Listener.Accept()
+		switch {
+		case passes(err):
+			time.Sleep(acceptPause)
+		case err != nil:
+			l.fail(err)
+			return
+		default:
+			l.arrive(&conn{
+				Conn: accepted.(*patient.Conn), source: source.Of(accepted.RemoteAddr().String()), listener: l, turn: turn{of: l.turns},
+			})
+		}
+	}
+}
+
+// passes: connections cannot be accepted just now.
+func passes(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED)
+}
+
+func (l *listener) arrive(c *conn) {
+	l.mu.Lock()
+	victim := l.pending.arrive(c, time.Now())
+	l.mu.Unlock()
+	victim.drop()
+	l.signal()
+}
+
+// fail closes what waits, and has Accept fail.
+func (l *listener) fail(err error) {
+	l.mu.Lock()
+	l.failure = err
+	waiting := slices.Concat(slices.Collect(maps.Values(l.pending.waiting.of))...)
+	l.mu.Unlock()
+	for _, c := range waiting {
+		_ = c.Close()
+	}
+	l.signal()
+}
+
+func (l *listener) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Accept waits until the hub is not too busy, then for the next connection whose peer is
+// still there, and closes another one if there is no room.
 func (l *listener) Accept() (net.Conn, error) {
-	l.turns.await()
-	accepted, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		c, more, err := l.next()
+		switch {
+		case err != nil:
+			return nil, err
+		case c != nil && !c.hungUp():
+			c.turn.take()
+			return c, nil
+		case c != nil:
+			_ = c.Close()
+		default:
+			l.await(more)
+		}
 	}
-	c := &conn{Conn: accepted.(*patient.Conn), source: source.Of(accepted.RemoteAddr().String()), listener: l, turn: turn{of: l.turns}}
-	c.turn.take()
-	if victim := l.add(c); victim != nil {
-		victim.accounted.Store(true)
-		refused(causePending)
-		victim.turn.end()
-		_ = victim.Conn.Close()
-	}
-	return c, nil
 }
 
-func (l *listener) add(c *conn) (victim *conn) {
+// next is the connection to be served now; nil if there is none, and more tells whether
+// that may change because time passes.
+func (l *listener) next() (c *conn, more bool, err error) {
+	if !l.turns.free() {
+		return nil, false, nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	victim = l.pending.add(c)
-	if victim == nil {
-		pendingGauge.Inc()
+	if l.failure != nil {
+		return nil, false, l.failure
 	}
-	return victim
+	c, victim := l.pending.next(time.Now())
+	pendingGauge.Set(float64(l.pending.served.count))
+	victim.drop()
+	return c, l.pending.waiting.count > 0, nil
+}
+
+func (l *listener) await(more bool) {
+	if !more {
+		<-l.wake
+		return
+	}
+	timer := time.NewTimer(stallInterval)
+	defer timer.Stop()
+	select {
+	case <-l.wake:
+	case <-timer.C:
+	}
 }
 
 func (l *listener) remove(c *conn) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.pending.remove(c) {
-		pendingGauge.Dec()
+	removed := l.pending.remove(c)
+	pendingGauge.Set(float64(l.pending.served.count))
+	l.mu.Unlock()
+	if removed {
+		l.signal()
 	}
 }
 
@@ -94,11 +188,37 @@ type conn struct {
 	*patient.Conn
 	listener *listener
 	source   netip.Prefix
-	// arrival is the place in the order in which connections have come.
+	// arrival is the place in the order in which connections have come, and arrived when.
 	arrival uint64
+	arrived time.Time
+	// silent is since when the peer is waited for, in Unix nanoseconds; 0 if it is not.
+	silent atomic.Int64
 	// turn is taken while the hub has something to do for the TLS handshake or the request.
 	turn turn
 	fate
+}
+
+// stalled: the peer lets the hub wait.
+func (c *conn) stalled(now time.Time) bool {
+	silent := c.silent.Load()
+	return silent != 0 && now.UnixNano()-silent >= int64(stallPatience)
+}
+
+// hungUp: see there.
+func (c *conn) hungUp() bool {
+	socket, ok := c.Conn.Conn.(syscall.Conn)
+	return ok && hungUp(socket)
+}
+
+// drop closes the connection, for which there is no room. It does nothing if c is nil.
+func (c *conn) drop() {
+	if c == nil {
+		return
+	}
+	c.accounted.Store(true)
+	refused(causePending)
+	c.turn.end()
+	_ = c.Conn.Close()
 }
 
 // fate is what happened to a connection.
@@ -119,8 +239,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if !c.asked.Load() && c.received.Load() >= maxUnaskedBytes {
 		return 0, errTooMuch
 	}
-	c.turn.give()
-	n, err := c.Conn.Read(p)
+	n, err := c.await(p)
 	if !c.asked.Load() {
 		c.turn.take()
 		c.received.Add(int64(n))
@@ -129,6 +248,17 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.late.Store(true)
 	}
 	return n, err
+}
+
+// await reads, and notes meanwhile that the peer is waited for.
+func (c *conn) await(p []byte) (int, error) {
+	if c.asked.Load() {
+		return c.Conn.Read(p)
+	}
+	c.turn.give()
+	c.silent.Store(time.Now().UnixNano())
+	defer c.silent.Store(0)
+	return c.Conn.Read(p)
 }
 
 // Close closes the connection, which is no longer pending.

@@ -49,9 +49,9 @@ type Server struct {
 	// Address is what to listen on, such as :10443.
 	Address string
 	TLS     *tls.Config
-	// MaxPending bounds the connections that are not those of sessions; default 1024. When
-	// there are too many, the oldest of the address (or IPv6 /64) that has most of them is
-	// closed.
+	// MaxPending bounds the connections that are not those of sessions and are served;
+	// default 1024. Eight times as many wait for that. When there are too many, the oldest of
+	// the address (or IPv6 /64) that has most of them is closed.
 	MaxPending int
 	// Ready is closed when everything that nodes should hold has been computed once:
 	// before that a node would be told to delete what is merely not known yet.

@@ -22,32 +22,26 @@ import (
 )
 
 // turns bounds the handshakes that wait for the hub, and not for their peer: when thousands
-// of nodes come at once, as after a restart, the hub does what it can of them and leaves the
-// others where they are, in the queue of the kernel. If it began with all of them none would
+// of nodes come at once, as after a restart, the hub does what it can of them and lets the
+// others wait. If it began with all of them none would
 // be done in time, and the oldest, which are the next to be done, would have to go for others.
 // Peers that are slow take no turn, however many they are.
 type turns struct {
 	mu    sync.Mutex
 	taken int
 	most  int
-	freed sync.Cond
+	// freed is called when a turn becomes free. It must not block.
+	freed func()
 }
 
 // newTurns is for as many as keep the processors busy.
-func newTurns() *turns {
-	t := &turns{most: 16 * runtime.GOMAXPROCS(0)}
-	t.freed.L = &t.mu
-	return t
-}
+func newTurns(freed func()) *turns { return &turns{most: 16 * runtime.GOMAXPROCS(0), freed: freed} }
 
-// await waits until another connection can be taken on. It is always one that ends the
-// wait, and every one ends.
-func (t *turns) await() {
+// free reports whether another connection can be taken on.
+func (t *turns) free() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.taken >= t.most {
-		t.freed.Wait()
-	}
+	return t.taken < t.most
 }
 
 // turn is that of one connection; the zero value has none.
@@ -82,5 +76,5 @@ func (t *turn) set(taken, over bool) {
 		return
 	}
 	t.of.taken--
-	t.of.freed.Signal()
+	t.of.freed()
 }

@@ -27,7 +27,8 @@ import (
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	all := newTurns()
+	freed := 0
+	all := newTurns(func() { freed++ })
 	all.most = 2
 	first, second := &turn{of: all}, &turn{of: all}
 	first.take()
@@ -35,14 +36,10 @@ func TestTurns(t *testing.T) {
 	g.Expect(all.taken).To(Equal(1), "one connection has one turn")
 	second.take()
 
-	free := make(chan struct{})
-	go func() {
-		all.await()
-		close(free)
-	}()
-	g.Consistently(free, 20*time.Millisecond).ShouldNot(BeClosed())
+	g.Expect(all.free()).To(BeFalse())
 	second.give()
-	g.Eventually(free, time.Minute).Should(BeClosed())
+	g.Expect(all.free()).To(BeTrue())
+	g.Expect(freed).To(Equal(1))
 
 	first.end()
 	first.take()
@@ -50,7 +47,8 @@ func TestTurns(t *testing.T) {
 	(&turn{}).take() // nobody counts
 }
 
-// A hub that is busy lets connections wait, and one whose peers are slow does not.
+// A hub that is busy lets connections wait, and one whose peers are slow does not. Who has
+// gone meanwhile is not served.
 func TestABusyHubTakesNoMore(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -60,6 +58,7 @@ func TestABusyHubTakesNoMore(t *testing.T) {
 	defer func() { g.Expect(l.Close()).To(Succeed()) }()
 	l.turns.most = 1
 	dial := func() net.Conn {
+		t.Helper()
 		conn, err := net.Dial("tcp", below.Addr().String())
 		g.Expect(err).NotTo(HaveOccurred())
 		t.Cleanup(func() { _ = conn.Close() })
@@ -78,12 +77,17 @@ func TestABusyHubTakesNoMore(t *testing.T) {
 	dial()
 	var first net.Conn
 	g.Eventually(accepted, time.Minute).Should(Receive(&first))
-	dial()
+	gone := dial()
+	_, err = gone.Write([]byte("it has said something"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(gone.Close()).To(Succeed())
+	there := dial()
 	g.Consistently(accepted, 20*time.Millisecond).ShouldNot(Receive(), "the first has not been read from")
 
 	go func() { _, _ = first.Read(make([]byte, 1)) }()
 	var second net.Conn
 	g.Eventually(accepted, time.Minute).Should(Receive(&second), "the first waits for its peer")
+	g.Expect(second.RemoteAddr().String()).To(Equal(there.LocalAddr().String()))
 	g.Expect(first.Close()).To(Succeed())
 	g.Expect(second.Close()).To(Succeed())
 	g.Eventually(func() int {
