@@ -30,6 +30,8 @@ type Authority struct {
 	trust atomic.Pointer[Trust]
 	// stranger holds a token when somebody has shown a certificate of a CA that is not known.
 	stranger chan struct{}
+	// vouched are certificates that Verify has found good.
+	vouched vouched
 }
 
 // NewAuthority is the authority of one CA, without a past.

@@ -54,11 +54,16 @@ func PeerOf(state *tls.ConnectionState) (Peer, error) {
 // that is still trusted, has issued to a node. That it has expired is no error, so that
 // the node can be told so, and can renew it.
 func (a *Authority) Verify(cert *x509.Certificate, now time.Time) error {
+	trust := a.trust.Load()
+	if a.vouched.knows(cert, trust, now) {
+		return nil
+	}
 	if err := a.verify(cert, earliest(now, cert.NotAfter), now); err != nil {
 		return fmt.Errorf("the client certificate: %w", err)
 	}
 	if _, err := NodeOf(cert); err != nil {
 		return fmt.Errorf("the client certificate is not that of a node: %w", err)
 	}
+	a.vouched.add(cert, trust, now)
 	return nil
 }
