@@ -136,6 +136,7 @@ func (n *Node) forgetUndone(e *entry) {
 // link must have carried.
 func (n *Node) land(now time.Time, f *flight) {
 	f.entry.flight = nil
+	n.forgive(f)
 	n.pass(f)
 	if n.passedTo < f.sequence {
 		for i, _ := n.sent.index(n.passedTo + 1); i < len(n.sent.list) && n.sent.list[i].sequence < f.sequence; i++ {
@@ -161,6 +162,8 @@ func (n *Node) Nack(now time.Time, nack Nack) ([]object.Key, error) {
 	if err := n.mustHaveSent("nack", nack.Sequence); err != nil {
 		return nil, err
 	}
+	n.nacks++
+	n.bookmarked = false
 	f := n.sent.find(nack.Sequence)
 	if f == nil {
 		return nil, nil

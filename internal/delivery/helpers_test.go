@@ -92,9 +92,17 @@ func fullNode(n int) (*Node, []object.Key) {
 	return node, keys
 }
 
-// next is what comes now, in words.
+// next is what comes now, in words. A bookmark counts if it comes by itself.
 func next(n *Node, now time.Time) []string {
-	return words(n.Next(now, all, all))
+	return withoutBookmark(words(n.Next(now, all, all)))
+}
+
+// withoutBookmark leaves out a bookmark that goes with something else.
+func withoutBookmark(said []string) []string {
+	if last := len(said) - 1; last > 0 && said[last] == "bookmark" {
+		return said[:last]
+	}
+	return said
 }
 
 func words(messages []Message) []string {

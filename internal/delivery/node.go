@@ -53,6 +53,10 @@ type Node struct {
 	// saved is the part of the payload that a difference is expected to save.
 	saved    float64
 	sequence uint64
+	// nacks are those of the node so far, outdated how many messages are under way that
+	// something has to follow, since they are no longer what is wanted.
+	nacks    uint64
+	outdated int
 	// undone are the messages that are persisted, and not applied.
 	undone flights
 	// delayed entries wait for their retryAt, waiting ones for the manager to catch up.
@@ -180,6 +184,7 @@ func (n *Node) Desire(now time.Time, changes []Change) {
 // reconsider puts an entry where it belongs after anything about it has changed.
 func (n *Node) reconsider(now time.Time, e *entry) {
 	if e.flight != nil {
+		n.review(e.flight)
 		return
 	}
 	act := e.decide(n.config.MaxObjectBytes)
@@ -204,6 +209,22 @@ func (n *Node) reconsider(now time.Time, e *entry) {
 		}
 	default:
 		n.schedule(now, e, act)
+	}
+}
+
+// review finds out whether something has to follow a message that is under way.
+func (n *Node) review(f *flight) {
+	n.forgive(f)
+	if f.outdated = f.afterwards().decide(n.config.MaxObjectBytes) != nothing; f.outdated {
+		n.outdated++
+	}
+}
+
+// forgive has a message that has landed, or is reviewed, be no longer outdated.
+func (n *Node) forgive(f *flight) {
+	if f.outdated {
+		f.outdated = false
+		n.outdated--
 	}
 }
 

@@ -19,6 +19,7 @@ package delivery
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -34,19 +35,62 @@ func TestNothingToDoIsABookmark(t *testing.T) {
 	g.Expect(next(n, start)).To(BeEmpty(), "once is enough")
 }
 
-func TestBookmarkFollowsWhatWasSent(t *testing.T) {
+func TestBookmarkGoesWithTheLastThatIsSent(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	n := New(defaults, nil)
-	n.Desire(start, []Change{wanted(version(named("a"), "1", 1))})
-	g.Expect(next(n, start)).To(Equal([]string{"1 put a 1"}))
-	g.Expect(next(n, start)).To(BeEmpty(), "not before it is acknowledged")
-	mustAck(t, n, start, 1)
-	g.Expect(next(n, start)).To(Equal([]string{"bookmark"}))
-	n.Desire(start, []Change{unwanted(named("a"))})
-	g.Expect(next(n, start)).To(Equal([]string{"2 delete a uid-a"}))
+	n.Desire(start, []Change{wanted(version(named("a"), "1", 1)), wanted(version(named("b"), "1", 1))})
+	g.Expect(words(n.Next(start, 1, all))).To(Equal([]string{"1 put a 1"}))
+	g.Expect(words(n.Next(start, 1, all))).To(Equal([]string{"2 put b 1"}), "there is room for no more")
+	g.Expect(words(n.Next(start, 1, all))).To(Equal([]string{"bookmark"}), "without an answer")
 	mustAck(t, n, start, 2)
-	g.Expect(next(n, start)).To(Equal([]string{"bookmark"}))
+	g.Expect(words(n.Next(start, all, all))).To(BeEmpty())
+	n.Desire(start, []Change{unwanted(named("a"))})
+	g.Expect(words(n.Next(start, all, all))).To(Equal([]string{"3 delete a uid-a", "bookmark"}))
+}
+
+// What changes while it is under way is still to be sent.
+func TestNoBookmarkBehindAnOutdatedMessage(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change Change
+		after  []string
+	}{
+		"changed":   {wanted(version(named("a"), "2", 1)), []string{"3 put a 2", "bookmark"}},
+		"deleted":   {unwanted(named("a")), []string{"3 delete a uid-a", "bookmark"}},
+		"too large": {wanted(version(named("a"), "2", defaults.MaxObjectBytes+1)), []string{"bookmark"}},
+		"frozen":    {Change{Key: named("a"), Want: desired.Want{Frozen: true}}, nil},
+	} {
+		g := NewWithT(t)
+		n := New(defaults, nil)
+		n.Desire(start, []Change{wanted(version(named("a"), "1", 1))})
+		g.Expect(words(n.Next(start, all, all))).To(Equal([]string{"1 put a 1", "bookmark"}))
+		n.Desire(start, []Change{c.change, wanted(version(named("b"), "1", 1))})
+		sent := []string{"2 put b 1"}
+		if c.after == nil {
+			sent = append(sent, "bookmark")
+		}
+		g.Expect(words(n.Next(start, all, all))).To(Equal(sent), name)
+		mustAck(t, n, start, 1)
+		g.Expect(words(n.Next(start, all, all))).To(HaveExactElements(c.after), name)
+	}
+}
+
+// A bookmark that came with what was refused counts for nothing; the next one says so.
+func TestBookmarkAfterARefusal(t *testing.T) {
+	t.Parallel()
+	for code, after := range map[Code][]string{
+		NackRetry: {"2 put a 1", "bookmark"}, NackReject: {"bookmark"}, NackNoBase: {"2 put a 1", "bookmark"},
+	} {
+		g := NewWithT(t)
+		n := New(defaults, nil)
+		n.Desire(start, []Change{wanted(version(named("a"), "1", 1))})
+		g.Expect(n.Next(start, all, all)).To(HaveExactElements(BeAssignableToTypeOf(Put{}), Equal(Bookmark{})))
+		mustNack(t, n, start, Nack{Sequence: 1, Code: code})
+		messages := n.Next(start.Add(time.Minute), all, all)
+		g.Expect(words(messages)).To(Equal(after))
+		g.Expect(messages[len(messages)-1]).To(Equal(Bookmark{Nacks: 1}))
+	}
 }
 
 // What others need comes first; removals come before that, in the reverse order.
@@ -212,7 +256,7 @@ func TestFramesAreBounded(t *testing.T) {
 	}
 	g.Expect(words(n.Next(start, 10, 100))).To(Equal([]string{"1 put x000 1"}), "larger than a frame, and alone")
 	g.Expect(words(n.Next(start, 10, 100))).To(Equal([]string{"2 put x001 1", "3 put x002 1"}))
-	g.Expect(words(n.Next(start, 10, 100))).To(Equal([]string{"4 put x003 1"}))
+	g.Expect(words(n.Next(start, 10, 100))).To(Equal([]string{"4 put x003 1", "bookmark"}))
 	for i := range 4 {
 		n.Desire(start, []Change{wanted(version(numbered(i+10), "1", 1))})
 	}

@@ -49,9 +49,9 @@ func (n *Node) Next(now time.Time, most, mostBytes int) []Message {
 		messages = append(messages, n.send(now, e, act))
 		payloads, bytes = payloads+payload, bytes+size
 	}
-	if len(messages) == 0 && n.idle() && !n.bookmarked {
+	if len(messages) < most && !n.bookmarked && n.complete() {
 		n.bookmarked = true
-		return []Message{Bookmark{}}
+		messages = append(messages, Bookmark{Nacks: n.nacks})
 	}
 	return messages
 }
@@ -79,8 +79,9 @@ func (n *Node) oldestBytes() int {
 	return n.sent.list[i].bytes
 }
 
-func (n *Node) idle() bool {
-	return n.queue.first() == nil && n.sent.len() == 0 && len(n.delayed) == 0 && len(n.waiting) == 0
+// complete reports whether nothing is left to be sent if the node accepts what is under way.
+func (n *Node) complete() bool {
+	return n.queue.first() == nil && n.outdated == 0 && len(n.delayed) == 0 && len(n.waiting) == 0
 }
 
 func (n *Node) send(now time.Time, e *entry, act action) Message {

@@ -108,8 +108,10 @@ type Delete struct {
 	AsOf string
 }
 
-// Bookmark tells the node that it holds all that it should.
-type Bookmark struct{}
+// Bookmark tells the node that it has been sent all that it should hold. It counts if the
+// node has refused none of that: if it had sent just so many Nacks. Otherwise another one
+// follows what has become of them.
+type Bookmark struct{ Nacks uint64 }
 
 func (Put) message()      {}
 func (Delete) message()   {}

@@ -167,7 +167,7 @@ func TestSingleMessagesLeaveTheWindow(t *testing.T) {
 	now := start
 	for i := range 1000 {
 		node.Desire(now, []Change{wanted(version(named("small"), fmt.Sprint(i+2), 1000))})
-		g.Expect(node.Next(now, all, all)).To(HaveLen(1))
+		g.Expect(next(node, now)).To(HaveLen(1))
 		now = now.Add(50 * time.Millisecond)
 		mustAck(t, node, now, uint64(i+1))
 	}
@@ -193,10 +193,10 @@ func TestAMessageThatIsNeverAnswered(t *testing.T) {
 			}
 			g.Expect(node.underWay).To(BeZero())
 			g.Expect(node.inFlight).To(BeZero())
-			g.Expect(next(node, start)).To(BeEmpty(), "no bookmark")
+			g.Expect(next(node, start)).To(BeEmpty())
 			expectProgress(g, node, named("stuck"), InProgress)
 			mustAck(t, node, start, 101)
-			g.Expect(next(node, start)).To(Equal([]string{"bookmark"}))
+			g.Expect(next(node, start)).To(BeEmpty())
 		}
 	}
 }
@@ -250,7 +250,7 @@ func TestDifferencesShareTheWindow(t *testing.T) {
 			if len(messages) == 0 {
 				break
 			}
-			g.Expect(messages).To(HaveLen(1), "a frame is bounded by what it may become")
+			g.Expect(withoutBookmark(words(messages))).To(HaveLen(1), "a frame is bounded by what it may become")
 			sent++
 			node.Encoded(now, uint64(sent), 160)
 		}
@@ -288,7 +288,7 @@ func TestRate(t *testing.T) {
 	g.Expect(sent[19]).To(BeNumerically("~", 19*time.Second, time.Second))
 	node.Desire(start, []Change{wanted(version(numbered(1), "2", 1_000_000))})
 	now, _ := node.Wake()
-	g.Expect(node.Next(now, all, all)).To(HaveLen(1))
+	g.Expect(withoutBookmark(words(node.Next(now, all, all)))).To(HaveLen(1))
 	mustAck(t, node, now, 21)
 	node.Desire(now, []Change{wanted(version(numbered(2), "2", 1000))})
 	node.SetRate(1 << 20)

@@ -17,12 +17,10 @@ limitations under the License.
 package desired
 
 import (
-	"cmp"
+	"encoding/binary"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
-
-	"github.com/edgesync/edgesync/internal/object"
 )
 
 // Feed is one of the watches that say what should be where. The watches of the objects
@@ -39,13 +37,9 @@ const (
 
 const (
 	// horizonFormat begins every horizon, and is another for what cannot be read as this one.
-	horizonFormat = "1"
-	// lowest stands for nothing: no object has a resource version below it.
-	lowest = "1"
-	// maxVersion bounds a resource version in a horizon, in bytes.
-	maxVersion = 64
+	horizonFormat = 2
 	// MaxHorizon bounds a horizon, in bytes.
-	MaxHorizon = len(horizonFormat) + int(feeds)*(1+maxVersion)
+	MaxHorizon = 1 + int(feeds)*binary.MaxVarintLen64
 )
 
 // horizon is how much is known of each feed.
@@ -53,7 +47,7 @@ type horizon struct {
 	mu sync.Mutex
 	// taken is the highest resource version that was taken in, with an object; known is the
 	// one up to which nothing is missing.
-	taken, known [feeds]string
+	taken, known [feeds]uint64
 }
 
 // Advance takes over that an object of a feed has been taken in, at its resource version,
@@ -75,18 +69,30 @@ func (x *Index) Reached(feed Feed, version string) {
 	raise(&x.horizon.known[feed], version)
 }
 
-func raise(version *string, to string) {
-	if len(to) <= maxVersion && object.Older(cmp.Or(*version, lowest), to) {
-		*version = to
+func raise(version *uint64, to string) {
+	if n, ok := number(to); ok {
+		*version = max(*version, n)
 	}
 }
 
+// number is a resource version as a number; false if it is none that can be compared
+// (KEP-5504), or one of more than 64 bits, which etcd does not have.
+func number(version string) (uint64, bool) {
+	n, err := strconv.ParseUint(version, 10, 64)
+	return n, err == nil && strconv.FormatUint(n, 10) == version
+}
+
 // Horizon says, for Behind, how much the index knows of its feeds: the highest resource
-// version of each that it has taken in. It is at most MaxHorizon bytes.
+// version of each that it has taken in. It is at most MaxHorizon bytes, and travels with
+// many small messages.
 func (x *Index) Horizon() []byte {
 	x.horizon.mu.Lock()
 	defer x.horizon.mu.Unlock()
-	return []byte(horizonFormat + "," + strings.Join(x.horizon.taken[:], ","))
+	encoded := append(make([]byte, 0, MaxHorizon), horizonFormat)
+	for _, version := range x.horizon.taken {
+		encoded = binary.AppendUvarint(encoded, version)
+	}
+	return encoded
 }
 
 // Behind reports whether the index that gave the horizon, which may be that of another
@@ -100,7 +106,7 @@ func (x *Index) Behind(of []byte) bool {
 	x.horizon.mu.Lock()
 	defer x.horizon.mu.Unlock()
 	for i, version := range versions {
-		if object.Older(cmp.Or(x.horizon.known[i], lowest), version) {
+		if x.horizon.known[i] < version {
 			return true
 		}
 	}
@@ -111,18 +117,22 @@ func (x *Index) Behind(of []byte) bool {
 // which the API server is: asked for its latest after the horizon was shown, it went back, as
 // it does when a backup is restored. What cannot be compared is not above.
 func Beyond(current string, horizon []byte) bool {
+	at, numeric := number(current)
 	versions, ok := parseHorizon(horizon)
-	return ok && slices.ContainsFunc(versions[:], func(version string) bool { return object.Older(current, version) })
+	return ok && numeric && slices.Max(versions[:]) > at
 }
 
-func parseHorizon(encoded []byte) (versions [feeds]string, ok bool) {
-	if len(encoded) > MaxHorizon {
+func parseHorizon(encoded []byte) (versions [feeds]uint64, ok bool) {
+	if len(encoded) == 0 || encoded[0] != horizonFormat {
 		return versions, false
 	}
-	fields := strings.Split(string(encoded), ",")
-	if len(fields) != 1+int(feeds) || fields[0] != horizonFormat {
-		return versions, false
+	encoded = encoded[1:]
+	for i := range versions {
+		version, n := binary.Uvarint(encoded)
+		if n <= 0 {
+			return versions, false
+		}
+		versions[i], encoded = version, encoded[n:]
 	}
-	copy(versions[:], fields[1:])
-	return versions, !slices.ContainsFunc(fields, func(field string) bool { return len(field) > maxVersion })
+	return versions, len(encoded) == 0
 }

@@ -17,6 +17,9 @@ limitations under the License.
 package desired
 
 import (
+	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -82,34 +85,52 @@ func TestHorizon(t *testing.T) {
 	}
 }
 
+// horizonOf is the horizon of an index that has taken in these versions of the feeds.
+func horizonOf(versions ...string) []byte {
+	index := NewIndex(nil)
+	for feed, version := range versions {
+		index.Advance(Feed(feed), version)
+	}
+	return index.Horizon()
+}
+
+func TestHorizonIsShort(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	g.Expect(horizonOf("1234567", "1234567", "1234567")).To(HaveLen(10))
+	highest := fmt.Sprint(uint64(math.MaxUint64))
+	g.Expect(horizonOf(highest, highest, highest)).To(HaveLen(MaxHorizon))
+	g.Expect(NewIndex(nil).Behind(horizonOf("", "", highest))).To(BeTrue())
+}
+
 func TestBehindTakesNoGarbage(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	index := NewIndex(nil)
 	for _, horizon := range []string{
-		"", ",", "1", "1,5,5", "1,5,5,5,5", "2,5,5,5", "1,a,b,c", "1,-5,05,5.5", "\x00\xff",
-		"1,5,5," + strings.Repeat("9", MaxHorizon),
+		"", "\x02", "\x02\x05", "\x02\x05\x05", "\x02\x05\x05\x05\x05", "\x03\x05\x05\x05", "1,5,5,5", "\x02\x05\x05\xff",
+		"\x02\x05\x05" + strings.Repeat("\xff", MaxHorizon),
 	} {
-		g.Expect(index.Behind([]byte(horizon))).To(BeFalse(), horizon)
+		g.Expect(index.Behind([]byte(horizon))).To(BeFalse(), "%q", horizon)
 	}
-	g.Expect(index.Behind([]byte("1,,,5"))).To(BeTrue())
+	g.Expect(index.Behind([]byte("\x02\x00\x00\x05"))).To(BeTrue())
 	g.Expect(index.Behind(nil)).To(BeFalse())
 }
 
 func TestBeyond(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	g.Expect(Beyond("99", []byte("1,5,,100"))).To(BeTrue())
-	g.Expect(Beyond("100", []byte("1,5,,100"))).To(BeFalse())
-	g.Expect(Beyond("", []byte("1,5,,100"))).To(BeFalse(), "it cannot be compared")
-	g.Expect(Beyond("99", []byte("2,5,,100"))).To(BeFalse())
+	horizon := horizonOf("5", "", "100")
+	g.Expect(Beyond("99", horizon)).To(BeTrue())
+	g.Expect(Beyond("100", horizon)).To(BeFalse())
+	g.Expect(Beyond("", horizon)).To(BeFalse(), "it cannot be compared")
+	g.Expect(Beyond("99", []byte("\x03\x05\x00\x64"))).To(BeFalse())
 	g.Expect(Beyond("99", nil)).To(BeFalse())
 }
 
 func FuzzBehind(f *testing.F) {
-	f.Add([]byte("1,5,,17"))
-	f.Add([]byte("1,x,5,"))
-	f.Add([]byte(",,,,,,"))
+	f.Add(horizonOf("5", "", "17"))
+	f.Add([]byte("\x02\xff\xff\x00"))
 	f.Fuzz(func(t *testing.T, horizon []byte) {
 		index := NewIndex(nil)
 		if !index.Behind(horizon) {
@@ -120,7 +141,7 @@ func FuzzBehind(f *testing.F) {
 			t.Fatalf("behind %q, which cannot be read", horizon)
 		}
 		for feed, version := range versions {
-			index.Advance(Feed(feed), version)
+			index.Advance(Feed(feed), strconv.FormatUint(version, 10))
 		}
 		if index.Behind(horizon) {
 			t.Fatalf("behind %q, having taken in all of it", horizon)

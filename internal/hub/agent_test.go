@@ -115,9 +115,20 @@ func (a *agent) next() *pb.HubMessage {
 	return message
 }
 
-func (a *agent) nextPut() *pb.Put {
+// beyond is the next message that is not a Bookmark: one comes with whatever is the last for
+// the time being.
+func (a *agent) beyond() *pb.HubMessage {
 	a.t.Helper()
 	message := a.next()
+	for message.GetBookmark() != nil {
+		message = a.next()
+	}
+	return message
+}
+
+func (a *agent) nextPut() *pb.Put {
+	a.t.Helper()
+	message := a.beyond()
 	a.g.Expect(message.GetPut()).NotTo(BeNil(), "%T", message.GetBody())
 	return message.GetPut()
 }
@@ -126,6 +137,14 @@ func (a *agent) nextBookmark() {
 	a.t.Helper()
 	message := a.next()
 	a.g.Expect(message.GetBookmark()).NotTo(BeNil(), "%T", message.GetBody())
+}
+
+// bookmarkAfter reads on until the Bookmark of a hub that has taken in so many Nacks.
+func (a *agent) bookmarkAfter(nacks uint64) {
+	a.t.Helper()
+	for bookmark := (*pb.Bookmark)(nil); bookmark == nil || bookmark.GetNacks() < nacks; {
+		bookmark = a.next().GetBookmark()
+	}
 }
 
 func (a *agent) nextWelcome() *pb.Welcome {

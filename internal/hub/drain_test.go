@@ -31,7 +31,7 @@ import (
 
 func (a *agent) nextDrain() *pb.Drain {
 	a.t.Helper()
-	message := a.next()
+	message := a.beyond()
 	a.g.Expect(message.GetDrain()).NotTo(BeNil(), "%T", message.GetBody())
 	return message.GetDrain()
 }

@@ -17,6 +17,8 @@ limitations under the License.
 package hub
 
 import (
+	"bytes"
+	"fmt"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -60,9 +62,20 @@ func (s *session) messageToPB(message delivery.Message) *pb.HubMessage {
 		return &pb.HubMessage{Body: &pb.HubMessage_Delete{Delete: &pb.Delete{
 			Sequence: m.Sequence, Key: protocol.KeyToPB(m.Key), Uid: m.UID, Release: m.Release, AsOf: m.AsOf,
 		}}}
+	case delivery.Bookmark:
+		return &pb.HubMessage{Body: &pb.HubMessage_Bookmark{Bookmark: s.bookmark(m)}}
 	default:
-		return &pb.HubMessage{Body: &pb.HubMessage_Bookmark{Bookmark: &pb.Bookmark{View: s.hub.options.Index.Horizon()}}}
+		panic(fmt.Sprintf("the delivery gave a %T", message))
 	}
+}
+
+// bookmark names the view unless it is the one that it has named last.
+func (s *session) bookmark(m delivery.Bookmark) *pb.Bookmark {
+	bookmark := &pb.Bookmark{Nacks: m.Nacks}
+	if !bytes.Equal(s.view, s.viewed) {
+		bookmark.View, s.viewed = s.view, s.view
+	}
+	return bookmark
 }
 
 // putToPB gives an object the smallest form that the node understands.

@@ -170,7 +170,7 @@ func TestHarmlessAnswers(t *testing.T) {
 		nack(&pb.Nack{Sequence: sequence, Code: pb.NackCode_NACK_CODE_REJECT, Message: "too late"}),
 		appliedTo(object.Key{Kind: "Unknown", Name: "x"}, "x", object.Digest{}, pb.ApplyState_APPLY_STATE_APPLIED),
 		appliedTo(configMap("a", "", "").Object.Key, "another uid", object.Digest{}, pb.ApplyState_APPLY_STATE_FAILED))
-	a.nextBookmark()
+	a.bookmarkAfter(1)
 	state, ok := w.hub.Node("edge-1")
 	w.g.Expect(ok).To(BeTrue())
 	w.g.Expect(state.Summary.Failed).To(BeZero())

@@ -58,7 +58,10 @@ type session struct {
 	// info is the digest of what the node knows of the hub; empty if it knows nothing.
 	// Only the reader uses it before the session is opened, and only the writer after.
 	info []byte
-	wire *wire
+	// view is how much the index knew when it was looked at last, viewed what the node was
+	// told of that. Only the writer uses them.
+	view, viewed []byte
+	wire         *wire
 	// writer runs write.
 	writer worker
 	// Only the writer uses these: why it has failed, if it has; whether the node has been

@@ -215,7 +215,7 @@ func TestRejectedObjectDoesNotHoldUpOthers(t *testing.T) {
 	a.send(hello(r))
 	a.nextWelcome()
 	a.send(nack(&pb.Nack{Sequence: a.nextPut().GetSequence(), Code: pb.NackCode_NACK_CODE_REJECT, Message: "not JSON"}))
-	a.nextBookmark()
+	a.bookmarkAfter(1)
 	key := configMap("a", "", "").Object.Key
 	_, failures, _ := w.hub.Progress("edge-1", []object.Key{key})
 	w.g.Expect(failures).To(ConsistOf(And(HaveField("Reason", delivery.FailedRejected), HaveField("Message", "not JSON"))))

@@ -264,7 +264,7 @@ func TestRefusedObjectIsSentAgainLater(t *testing.T) {
 			other := a.nextPut()
 			w.g.Expect(other.GetKey().GetName()).To(Equal("b"), "others go on")
 			a.send(ack(other.GetSequence()))
-			next := a.next()
+			next := a.beyond()
 			w.g.Expect(time.Since(start)).To(Equal(delay))
 			a.queue = append([]*pb.HubMessage{next}, a.queue...)
 		}

@@ -134,6 +134,7 @@ func (s *session) waits() []delivery.Wait {
 // absorb looks up what the index has told of, and gives it to the delivery. It
 // reports whether the session is draining.
 func (s *session) absorb() (draining bool) {
+	s.view = s.hub.options.Index.Horizon() // of all that it knew it has told already
 	s.changed.Lock()
 	keys, recheck, draining := s.changed.keys, s.changed.recheck, s.changed.draining
 	s.changed.keys, s.changed.recheck, s.changed.absorbing, s.changed.rechecking = nil, false, keys, recheck

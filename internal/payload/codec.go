@@ -17,12 +17,13 @@ limitations under the License.
 // Package payload makes the payloads of objects small for the wire, and reads them again:
 // compressed, or as a difference to a payload that the other side has. Both are zstd
 // frames (RFC 8878); a difference has the other payload for a raw dictionary, as zstd
-// --patch-from makes them. Its functions may be called concurrently.
+// --patch-from makes them, and goes without the magic number. Its functions may be called concurrently.
 package payload
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -99,12 +100,24 @@ func must(err error) {
 
 // Compress is the payload as one zstd frame, for ENCODING_ZSTD; nil if it is too large.
 func Compress(payload []byte) []byte {
-	return Delta(nil, payload)
+	return encode(nil, payload)
 }
 
-// Delta is the payload as one zstd frame with base as a raw dictionary, for
-// ENCODING_ZSTD_DELTA; nil if both together are too large, which they are above 8 MiB.
+// Delta is the payload as one zstd frame with base as a raw dictionary and without the magic
+// number, for ENCODING_ZSTD_DELTA; nil if both together are too large, which they are above
+// 8 MiB.
 func Delta(base, payload []byte) []byte {
+	frame := encode(base, payload)
+	if frame == nil {
+		return nil
+	}
+	return frame[len(magic):]
+}
+
+// magic begins every zstd frame (RFC 8878, 3.1.1).
+var magic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+
+func encode(base, payload []byte) []byte {
 	c := classFor(len(base) + len(payload))
 	if c == nil {
 		return nil
@@ -134,7 +147,7 @@ func Decode(encoding pb.Encoding, base, data []byte, maxBytes int) ([]byte, erro
 	case pb.Encoding_ENCODING_ZSTD:
 		return decode(nil, data, maxBytes)
 	case pb.Encoding_ENCODING_ZSTD_DELTA:
-		return decode(base, data, maxBytes)
+		return decode(base, slices.Concat(magic, data), maxBytes)
 	default:
 		return nil, fmt.Errorf("unknown encoding %d", encoding)
 	}

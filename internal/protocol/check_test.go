@@ -299,7 +299,7 @@ func TestPutLimits(t *testing.T) {
 		{"no key", func(p *pb.Put) { p.Key = nil }, "without kind or name"},
 		{"no encoding", func(p *pb.Put) { p.Encoding = 0 }, "encoding 0"},
 		{"unknown encoding", func(p *pb.Put) { p.Encoding = 4 }, "encoding 4"},
-		{"base of JSON", func(p *pb.Put) { p.Base = make([]byte, BaseBytes) }, "base of 8 bytes for encoding 1"},
+		{"base of JSON", func(p *pb.Put) { p.Base = make([]byte, BaseBytes) }, "base of 4 bytes for encoding 1"},
 		{"base of ZSTD", func(p *pb.Put) { p.Base, p.Encoding = []byte{1}, pb.Encoding_ENCODING_ZSTD }, "base of 1 bytes for encoding 2"},
 		{"uid", func(p *pb.Put) { p.Uid += "x" }, "uid of 129 bytes"},
 		{"version", func(p *pb.Put) { p.Version += "x" }, "version of 129 bytes"},

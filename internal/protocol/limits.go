@@ -54,7 +54,7 @@ const (
 	// MaxViewBytes bounds the view of a Bookmark or Hello.
 	MaxViewBytes = 256
 	// BaseBytes is how many of the bytes of a digest name the base of a difference.
-	BaseBytes = 8
+	BaseBytes = 4
 
 	maxGroupBytes      = 253
 	maxKindBytes       = 63

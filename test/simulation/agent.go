@@ -46,15 +46,17 @@ type agent struct {
 	all      uint64
 	answered map[uint64]bool
 	// told is how far the hub has been told.
-	told    uint64
-	ranges  [][2]uint64
-	nacks   []delivery.Nack
+	told   uint64
+	ranges [][2]uint64
+	nacks  []delivery.Nack
+	// refused are the messages of this session that were.
+	refused uint64
 	results map[object.Key]delivery.Result
 	// done are messages of which nothing is left to do, where no result says that.
 	done [][2]uint64
 	// open: results are about a state that the hub knows.
 	open bool
-	// complete: the last message was a Bookmark.
+	// complete: the last message was a Bookmark that counts.
 	complete bool
 	diskFull bool
 }
@@ -95,7 +97,7 @@ func (a *agent) disconnect() {
 		a.link.cut(a.w.random)
 	}
 	a.link, a.inbox, a.nacks, a.ranges = nil, nil, nil, nil
-	a.all, a.told, a.answered = 0, 0, map[uint64]bool{}
+	a.all, a.told, a.refused, a.answered = 0, 0, 0, map[uint64]bool{}
 	a.results, a.done, a.open, a.complete = map[object.Key]delivery.Result{}, nil, false, false
 	for _, s := range a.store {
 		s.sequence = 0
@@ -151,8 +153,11 @@ func (a *agent) receive() bool {
 			a.declare()
 		}
 	case bookmark:
-		a.epoch, a.complete = a.welcomed.epoch, true
 		a.view, a.edits = message.view, message.edits
+		if message.nacks == a.refused {
+			a.epoch, a.complete = a.welcomed.epoch, true
+			a.checkComplete(message.holds)
+		}
 	default:
 		a.complete = false
 		a.inbox = append(a.inbox, message)

@@ -50,6 +50,7 @@ func (a *agent) settle(sequence uint64, refusal *delivery.Nack) {
 	a.answered[sequence] = true
 	if refusal != nil {
 		refusal.Sequence = sequence
+		a.refused++
 		a.nacks = append(a.nacks, *refusal)
 	} else if sequence != a.all+1 {
 		a.ranges = append(a.ranges, [2]uint64{sequence, sequence})

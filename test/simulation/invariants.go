@@ -75,23 +75,52 @@ func (sh *shadow) checkDelete(del delivery.Delete) {
 	}
 }
 
-// checkBookmark: nothing is under way, and nothing is left to be sent.
-func (sh *shadow) checkBookmark() {
+// checkBookmark: nothing is left to be sent if the agent takes what is under way. It returns
+// what the agent holds then.
+func (sh *shadow) checkBookmark(b delivery.Bookmark) map[object.Key]*object.Holding {
 	w := sh.s.manager.w
-	if len(sh.flights) > 0 {
-		w.failf("a bookmark, with %d messages in flight", len(sh.flights))
+	if b.Nacks != sh.nacks {
+		w.failf("a bookmark after %d refusals, of which it counts %d", sh.nacks, b.Nacks)
 	}
+	due := map[object.Key]*object.Holding{}
 	for _, key := range keys {
-		want := sh.wants[key]
-		h, holds := sh.held[key]
-		holds = holds && !removing(h.State)
+		want, holds := sh.wants[key], sh.holdsAfterwards(key)
 		progress, _ := sh.s.node.Progress(key)
 		switch {
 		case want.Frozen || progress == delivery.Failing || progress == delivery.HeldBack:
-		case want.Object == nil && holds:
+			continue
+		case want.Object == nil && holds != nil:
 			w.failf("a bookmark, with %s still to be removed", key)
-		case want.Object != nil && (!holds || !h.Same(want.Holding())):
+		case want.Object != nil && (holds == nil || !holds.Same(want.Holding())):
 			w.failf("a bookmark, with %s still to be sent", key)
+		}
+		due[key] = holds
+	}
+	return due
+}
+
+// holdsAfterwards is what the agent holds if it takes what is under way; nil if nothing.
+func (sh *shadow) holdsAfterwards(key object.Key) *object.Holding {
+	for _, f := range sh.flights {
+		if f.key == key {
+			return f.put
+		}
+	}
+	if h, holds := sh.held[key]; holds && !removing(h.State) {
+		return &h.Holding
+	}
+	return nil
+}
+
+// checkComplete: an agent for which a bookmark counts holds what it should.
+func (a *agent) checkComplete(holds map[object.Key]*object.Holding) {
+	for key, due := range holds {
+		at := a.store[key]
+		switch {
+		case due == nil && at != nil && !at.tombstone():
+			a.w.failf("%s takes a bookmark, holding %s, which it should not", a.name, key)
+		case due != nil && (at == nil || at.tombstone() || !at.Same(*due)):
+			a.w.failf("%s takes a bookmark, not holding %s as it should", a.name, key)
 		}
 	}
 }
@@ -99,13 +128,16 @@ func (sh *shadow) checkBookmark() {
 // checkFrame: frames are bounded, and so is memory.
 func (sh *shadow) checkFrame(messages []delivery.Message, most, mostBytes int) {
 	w := sh.s.manager.w
-	total := 0
+	changes, total := 0, 0
 	for _, message := range messages {
 		if put, ok := message.(delivery.Put); ok {
 			total += len(put.Object.Payload)
 		}
+		if _, ok := message.(delivery.Bookmark); !ok {
+			changes++
+		}
 	}
-	if len(messages) > 1 && (len(messages) > most || total > mostBytes) {
+	if len(messages) > most || changes > 1 && total > mostBytes {
 		w.failf("a frame of %d messages and %d bytes, asked for %d and %d", len(messages), total, most, mostBytes)
 	}
 	sh.checkMemory()

@@ -60,10 +60,13 @@ type (
 		epoch         int
 		needInventory bool
 	}
-	// bookmark is a Bookmark with how much the hub's manager knows.
+	// bookmark is a Bookmark with how much the hub's manager knows, and with what the agent
+	// must hold if it counts: of each key that is named what, or nothing.
 	bookmark struct {
 		view  []byte
 		edits int
+		nacks uint64
+		holds map[object.Key]*object.Holding
 	}
 	// removal is a Delete with what the hub's manager knew when it sent it.
 	removal struct {

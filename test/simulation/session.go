@@ -40,6 +40,8 @@ type session struct {
 	changed map[object.Key]bool
 	recheck bool
 
+	// view is how much the index knew at the last absorb.
+	view   []byte
 	shadow *shadow
 }
 
@@ -162,6 +164,7 @@ func (s *session) absorb() {
 	}
 	w, index := s.manager.w, s.manager.index
 	w.activity++
+	s.view = index.Horizon()
 	var changes []delivery.Change
 	for _, key := range slices.SortedFunc(maps.Keys(s.changed), object.Key.Compare) {
 		changes = append(changes, delivery.Change{Key: key, Want: index.Lookup(s.agent, key), Bulk: s.changed[key]})
@@ -209,8 +212,10 @@ func (s *session) flush(most, mostBytes int) {
 			s.link.sendAgent(removal{Delete: d, seen: s.shadow.seen(d.Key), edits: s.shadow.view.edits})
 			continue
 		}
-		if _, ok := message.(delivery.Bookmark); ok {
-			s.link.sendAgent(bookmark{view: s.manager.index.Horizon(), edits: s.manager.edits})
+		if b, ok := message.(delivery.Bookmark); ok {
+			s.link.sendAgent(bookmark{
+				view: s.view, edits: s.shadow.view.edits, nacks: b.Nacks, holds: s.shadow.checkBookmark(b),
+			})
 			continue
 		}
 		s.link.sendAgent(message)

@@ -38,6 +38,8 @@ type shadow struct {
 	// not passed by others.
 	flights         map[uint64]shadowFlight
 	underWay, bytes int
+	// nacks are those that have come.
+	nacks uint64
 	// removals are the deletions that are persisted, by sequence.
 	removals map[uint64]delivery.Result
 	// guarded are the keys whose removal needs approval.
@@ -138,8 +140,6 @@ func (sh *shadow) sent(message delivery.Message) {
 	case delivery.Delete:
 		sh.checkDelete(m)
 		sh.fly(m.Sequence, shadowFlight{key: m.Key, release: m.Release})
-	case delivery.Bookmark:
-		sh.checkBookmark()
 	}
 }
 
@@ -215,6 +215,7 @@ func (sh *shadow) acked(first, last uint64) {
 }
 
 func (sh *shadow) nacked(n delivery.Nack) {
+	sh.nacks++
 	f, ok := sh.land(n.Sequence)
 	if ok && n.Code == delivery.NackStale {
 		// A refusal does not say whether the object is retained, but that has not changed.

@@ -72,7 +72,9 @@ func TestMetricsSayWhereTheAgentStands(t *testing.T) {
 	s, _ := h.greet()
 	broken := put(2, configMap(t, "broken"))
 	broken.GetPut().Payload = []byte("?")
-	s.send(put(1, configMap(t, "a")), broken, bookmark())
+	knowing := bookmark()
+	knowing.GetBookmark().Nacks = 1
+	s.send(put(1, configMap(t, "a")), broken, knowing)
 	s.results(1)
 	g.Eventually(log.metricsURL, patience).ShouldNot(BeEmpty())
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

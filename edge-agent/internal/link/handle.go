@@ -135,14 +135,19 @@ func (s *session) sendInventory() error {
 	return nil
 }
 
-// bookmark also remembers the hub's cluster: from now on everything held is from there.
-// And it remembers how much the hub knew: the next one should know no less.
+// bookmark remembers how much the hub knew: the next one should know no less. Unless
+// something was refused that the hub did not know of, it also remembers the hub's cluster:
+// from now on everything held is from there.
 func (s *session) bookmark(bookmark *pb.Bookmark) error {
-	err := s.rememberCluster()
-	if view := bookmark.GetView(); err == nil && len(view) > 0 {
-		err = s.link.config.Store.SetView(view)
+	if view := bookmark.GetView(); len(view) > 0 {
+		if err := s.link.config.Store.SetView(view); err != nil {
+			return s.storeFailed(err)
+		}
 	}
-	if err != nil {
+	if bookmark.GetNacks() != s.nacks {
+		return nil
+	}
+	if err := s.rememberCluster(); err != nil {
 		return s.storeFailed(err)
 	}
 	s.link.completed()
@@ -214,6 +219,7 @@ func (s *session) commit(b *batch) error {
 	}
 	s.sequence = b.last
 	nacks := b.nacks(outcomes, commitErr)
+	s.nacks += uint64(len(nacks))
 	s.link.counts.refused(nacks)
 	if err := s.out.acknowledge(b.last, nacks); err != nil {
 		return err

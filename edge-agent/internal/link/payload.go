@@ -80,14 +80,11 @@ func (b *batch) base(put *pb.Put) (store.Entry, error) {
 		return store.Entry{}, err
 	case !exists || entry.State.Tombstone():
 		return store.Entry{}, fmt.Errorf("%w: the object is not held", errNoBase)
-	case !bytes.Equal(put.GetBase(), entry.Digest[:baseBytes]):
+	case !bytes.Equal(put.GetBase(), entry.Digest[:protocol.BaseBytes]):
 		return store.Entry{}, fmt.Errorf("%w: other content is held", errNoBase)
 	}
 	return entry, nil
 }
-
-// baseBytes is how much of a digest names the base of a difference.
-const baseBytes = 8
 
 // fill decodes the payload into the record. Its error is why the object can never be
 // stored here, whatever the retries.

@@ -94,7 +94,7 @@ func difference(sequence uint64, base, o *object.Object) *pb.HubMessage {
 	p := message.GetPut()
 	p.Uid, p.ApiVersion, p.Resource = "", "", ""
 	p.Encoding, p.Payload = pb.Encoding_ENCODING_ZSTD_DELTA, payload.Delta(base.Payload, o.Payload)
-	p.Base = base.Digest[:8]
+	p.Base = base.Digest[:protocol.BaseBytes]
 	return message
 }
 

@@ -64,6 +64,7 @@ type session struct {
 	// Owned by the committer.
 	phase    phase
 	sequence uint64
+	nacks    uint64 // that were sent
 	epoch    string
 	infos    int
 	missed   *pb.HubInfo // could not be taken over; nil if there is none

@@ -314,8 +314,14 @@ func TestAFullDiskIsToldAndGetsOver(t *testing.T) {
 	g.Expect(p.nextAck()).To(BeEquivalentTo(2))
 	g.Expect(a.Status()).To(And(HaveField("Complete", false), HaveField("StoreError", ContainSubstring("no space left"))))
 
-	p.send(put(3, configMap("a", "1")), bookmark())
+	p.send(put(3, configMap("a", "1")), bookmark(), put(4, configMap("c", "1")))
 	g.Expect(p.nextAck()).To(BeEquivalentTo(3))
+	g.Expect(p.nextAck()).To(BeEquivalentTo(4))
+	g.Expect(a.Status()).To(HaveField("Complete", false), "the hub did not know of the refusal when it said so")
+
+	knowing := bookmark()
+	knowing.GetBookmark().Nacks = 1
+	p.send(knowing)
 	g.Eventually(a.Status, patience).Should(And(HaveField("Complete", true), HaveField("StoreError", BeEmpty())))
-	g.Expect(held(g, s.Store)).To(Equal(map[string]string{"a": "1", "b": "1"}))
+	g.Expect(held(g, s.Store)).To(Equal(map[string]string{"a": "1", "b": "1", "c": "1"}))
 }

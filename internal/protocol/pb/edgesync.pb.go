@@ -164,7 +164,8 @@ const (
 	Encoding_ENCODING_JSON Encoding = 1
 	// The same, as one zstd frame with content size and checksum (RFC 8878).
 	Encoding_ENCODING_ZSTD Encoding = 2
-	// The same, with the payload that base names as a raw dictionary.
+	// The same, with the payload that base names as a raw dictionary, and without the magic
+	// number of the frame.
 	Encoding_ENCODING_ZSTD_DELTA Encoding = 3
 )
 
@@ -1421,7 +1422,7 @@ type Put struct {
 	Force bool `protobuf:"varint,9,opt,name=force,proto3" json:"force,omitempty"`
 	// Once no longer wanted, leave the object where it was applied.
 	Retain bool `protobuf:"varint,10,opt,name=retain,proto3" json:"retain,omitempty"`
-	// For ZSTD_DELTA: the first eight bytes of the digest of the payload that is the
+	// For ZSTD_DELTA: the first four bytes of the digest of the payload that is the
 	// dictionary, which is what the agent holds of the key. uid, api_version and resource are
 	// those of that object.
 	Base          []byte `protobuf:"bytes,11,opt,name=base,proto3" json:"base,omitempty"`
@@ -1677,8 +1678,12 @@ func (x *HubInfo) GetAuthorities() [][]byte {
 type Bookmark struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How much the hub knew of who should hold what: opaque to the agent, which stores it and
-	// shows it in its next Hello, so that a hub that knows less does not act on that.
-	View          []byte `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	// shows it in its next Hello, so that a hub that knows less does not act on that. Empty
+	// if the hub said the same in this session before.
+	View []byte `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	// How many Nacks of this session the hub had taken in. Unless the agent had sent just so
+	// many, there is something that the hub will send again, and then another Bookmark.
+	Nacks         uint64 `protobuf:"varint,2,opt,name=nacks,proto3" json:"nacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1718,6 +1723,13 @@ func (x *Bookmark) GetView() []byte {
 		return x.View
 	}
 	return nil
+}
+
+func (x *Bookmark) GetNacks() uint64 {
+	if x != nil {
+		return x.Nacks
+	}
+	return 0
 }
 
 // Drain asks the agent to go elsewhere: this hub is shutting down.
@@ -1892,9 +1904,10 @@ const file_edgesync_proto_rawDesc = "" +
 	"\x05as_of\x18\x05 \x01(\tR\x04asOf\"I\n" +
 	"\aHubInfo\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12 \n" +
-	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"\x1e\n" +
+	"\vauthorities\x18\x02 \x03(\fR\vauthorities\"4\n" +
 	"\bBookmark\x12\x12\n" +
-	"\x04view\x18\x01 \x01(\fR\x04view\"D\n" +
+	"\x04view\x18\x01 \x01(\fR\x04view\x12\x14\n" +
+	"\x05nacks\x18\x02 \x01(\x04R\x05nacks\"D\n" +
 	"\x05Drain\x12\x1f\n" +
 	"\vdeadline_ms\x18\x01 \x01(\rR\n" +
 	"deadlineMs\x12\x1a\n" +

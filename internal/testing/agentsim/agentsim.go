@@ -73,7 +73,7 @@ const (
 	Away State = iota
 	// Connected: the hub has welcomed the agent.
 	Connected
-	// InSync: a Bookmark has come in this session.
+	// InSync: a Bookmark that counts has come in this session.
 	InSync
 )
 

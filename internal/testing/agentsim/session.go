@@ -52,7 +52,9 @@ type session struct {
 	buffer bytes.Buffer
 	// ignored is the first message that was ignored, 0 if none was.
 	ignored uint64
-	pings   *time.Timer
+	// nacks are those that were sent.
+	nacks uint64
+	pings *time.Timer
 }
 
 // Session opens a session with what the agent holds, and keeps it until ctx is done, for
@@ -213,6 +215,7 @@ func (s *session) handle(arrived time.Time, frame []byte, messages []*pb.HubMess
 	if config.OnStored != nil {
 		config.OnStored(arrived, messages)
 	}
+	s.nacks += uint64(len(answers.nacks))
 	return s.write(answers.messages(s.ignored)...)
 }
 
@@ -241,12 +244,21 @@ func (s *session) take(message *pb.HubMessage, answers *answers) error {
 		digest := protocol.HubInfoDigest(body.HubInfo)
 		memory.hubInfo = digest[:]
 	case *pb.HubMessage_Bookmark:
-		memory.view = body.Bookmark.GetView()
-		s.agent.setState(InSync)
+		s.bookmark(body.Bookmark, answers)
 	case *pb.HubMessage_Drain:
 		return errDrained
 	}
 	return nil
+}
+
+// bookmark counts unless something was refused of which the hub did not know.
+func (s *session) bookmark(bookmark *pb.Bookmark, answers *answers) {
+	if view := bookmark.GetView(); len(view) > 0 {
+		s.agent.memory.view = view
+	}
+	if bookmark.GetNacks() == s.nacks+uint64(len(answers.nacks)) {
+		s.agent.setState(InSync)
+	}
 }
 
 func (s *session) ignores(key *pb.ObjectKey, sequence uint64) bool {
