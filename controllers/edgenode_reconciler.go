@@ -67,11 +67,12 @@ type nodeMemory struct {
 }
 
 // nodesAtOnce is how many nodes of which something has happened are looked at in an interval,
-// those first that have waited longest: when thousands connect at a time, or are changed, what
+// those first that have waited longest, but for the urgent ones: when thousands connect at a time, or are changed, what
 // they hold is more urgent than what is written about it.
 const nodesAtOnce = 200
 
 func (r *edgeNodeReconciler) setupWithManager(mgr ctrl.Manager) error {
+	r.Trigger.nodes.urgent = r.isUrgent
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("edgenode").
 		WatchesRawSource(r.Trigger.nodes.source(r.timing.statusInterval, nodesAtOnce, r.rushed(), nodeRequest)).
@@ -110,12 +111,33 @@ func nodeMatters(before, now *syncv1alpha1.EdgeNode) bool {
 		!equality.Semantic.DeepEqual(before.Status.Session, now.Status.Session)
 }
 
-func (r *edgeNodeReconciler) markAll() {
+// markUnattended has the nodes looked at for which this replica may have to speak from now on, since
+// the replicas or the leader are others. All others would only be in their way.
+func (r *edgeNodeReconciler) markUnattended() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name := range r.memories {
-		r.Trigger.nodes.mark(name)
+	for name, memory := range r.memories {
+		if !r.attended(memory.node) {
+			r.Trigger.nodes.mark(name)
+		}
 	}
+}
+
+// attended reports whether the replica that has the session of the node, as far as this one can
+// tell, is the one that is recorded.
+func (r *edgeNodeReconciler) attended(node *syncv1alpha1.EdgeNode) bool {
+	recorded := node.Status.Session
+	_, here := r.Fleet.Node(node.Name)
+	if recorded == nil {
+		return !here && !r.leads()
+	}
+	return r.Replicas.Alive(recorded.Replica) && here == (recorded.Replica == r.Replica)
+}
+
+// isUrgent reports whether somebody has to act upon what the node does.
+func (r *edgeNodeReconciler) isUrgent(name string) bool {
+	state, ok := r.Fleet.Node(name)
+	return ok && (state.Summary.Failed > 0 || state.Summary.HeldBack > 0)
 }
 
 // Reconcile implements reconcile.Reconciler.

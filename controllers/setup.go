@@ -160,7 +160,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	lookAtAll := func() {
 		syncs.markAll()
 		clusterSyncs.markAll()
-		nodes.markAll()
+		nodes.markUnattended()
 	}
 	o.Replicas.OnChange(func(_ string, alive bool) {
 		if !alive {

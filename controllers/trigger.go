@@ -18,6 +18,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,6 +99,8 @@ type dirtySet[K comparable] struct {
 	order []K
 	// wake holds a token while there are keys.
 	wake chan struct{}
+	// urgent says which keys may go before others; nil if none. It is set before the controller starts.
+	urgent func(K) bool
 	// now adds a key to the queue of the controller; nil until that has started.
 	now func(K)
 }
@@ -136,8 +139,12 @@ func (d *dirtySet[K]) urge(key K) {
 	now(key)
 }
 
-// take takes the first keys, at most so many.
+// take takes the first keys, at most so many. Up to half of them may be urgent ones whose turn has
+// not come. It must not be called concurrently.
 func (d *dirtySet[K]) take(most int) []K {
+	if d.urgent != nil {
+		d.putFirst(most)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	taken := d.order[:min(most, len(d.order))]
@@ -149,6 +156,28 @@ func (d *dirtySet[K]) take(most int) []K {
 		d.signal()
 	}
 	return taken
+}
+
+// putFirst moves urgent keys before the others, at most half of so many, if there are more. What
+// is urgent is asked without a lock, since it may take one that those hold who mark.
+func (d *dirtySet[K]) putFirst(most int) {
+	d.mu.Lock()
+	waiting := slices.Clone(d.order)
+	d.mu.Unlock()
+	if len(waiting) <= most {
+		return
+	}
+	var first, rest []K
+	for _, key := range waiting {
+		if len(first) < most/2 && d.urgent(key) {
+			first = append(first, key)
+		} else {
+			rest = append(rest, key)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.order = slices.Concat(first, rest, d.order[len(waiting):])
 }
 
 // source feeds a controller with the keys: at once after a rest, and then every interval, at most

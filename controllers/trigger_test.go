@@ -83,6 +83,19 @@ func TestDirtySetIsTakenInOrderAndInParts(t *testing.T) {
 	g.Expect(dirty.take(2)).To(BeEmpty())
 }
 
+// What somebody has to act upon does not wait behind a fleet that connects, nor the fleet behind that.
+func TestDirtySetHasUrgentKeysGoFirst(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	dirty := newDirtySet[string]()
+	dirty.urgent = func(key string) bool { return key >= "U" && key <= "W" }
+	for _, key := range []string{"a", "b", "c", "d", "U", "V", "W"} {
+		dirty.mark(key)
+	}
+	g.Expect(dirty.take(4)).To(Equal([]string{"U", "V", "a", "b"}))
+	g.Expect(dirty.take(4)).To(Equal([]string{"c", "d", "W"}))
+}
+
 func TestDirtySetFeedsTheQueueInBatches(t *testing.T) {
 	g := NewWithT(t)
 	before := goleak.IgnoreCurrent()
