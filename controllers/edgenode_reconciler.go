@@ -98,11 +98,22 @@ func (r *edgeNodeReconciler) rushed() func() bool {
 	}
 }
 
-// news has a node reconciled that is another than it was in what matters here.
+// news has a node reconciled that is another than it was in what matters here. The leader sums up
+// its syncs anew when it is with another replica.
 func (r *edgeNodeReconciler) news(before, now client.Object) {
 	if before == nil || nodeMatters(before.(*syncv1alpha1.EdgeNode), now.(*syncv1alpha1.EdgeNode)) {
 		r.Trigger.nodes.urge(now.GetName())
 	}
+	if before != nil && r.leads() && replicaOf(before) != replicaOf(now) {
+		r.Trigger.markSyncsOf(now.GetName())
+	}
+}
+
+func replicaOf(node client.Object) string {
+	if session := node.(*syncv1alpha1.EdgeNode).Status.Session; session != nil {
+		return session.Replica
+	}
+	return ""
 }
 
 func nodeMatters(before, now *syncv1alpha1.EdgeNode) bool {

@@ -85,18 +85,28 @@ func (o *syncObservation) ownNodes() tally {
 func (o *syncObservation) settled() bool { return o.listed && o.problem == nil && !o.spec.Suspend }
 
 // allNodes counts the nodes that are connected to any replica. A node that is counted twice,
-// since it has moved from one replica to another, is counted once, as one on its way.
+// since it has moved from one replica to another, is counted once, as one on its way. So is one that
+// has a session with a replica which has not told of it yet.
 func (o *syncObservation) allNodes() tally {
 	t := o.ownNodes()
+	elsewhere := map[string]int32{}
+	for _, node := range o.nodes {
+		if node.elsewhere != "" {
+			elsewhere[node.elsewhere]++
+		}
+	}
 	for i := range o.parts {
 		part := &o.parts[i]
-		t.connected += part.Connected
+		elsewhere[part.Name] = max(elsewhere[part.Name], part.Connected)
 		if o.current(part) {
 			t.failed += part.Failed
 			if o.settled() {
 				t.synced += part.Synced
 			}
 		}
+	}
+	for _, connected := range elsewhere {
+		t.connected += connected
 	}
 	t.connected = min(t.connected, int32(len(o.nodes)))
 	t.failed = min(t.failed, t.connected)
@@ -153,7 +163,8 @@ func (r *syncReconciler) writePart(ctx context.Context, s *syncScope) (ctrl.Resu
 		s.memory.settling = settling{}
 		return result, nil
 	}
-	urgent := s.sync.deleting() || !partsDifferOnlyInConnections(before, after)
+	// The first that is written corrects what a process of the same name has left, or is awaited.
+	urgent := s.sync.deleting() || s.memory.writtenAt.IsZero() || !partsDifferOnlyInConnections(before, after)
 	if rest := s.memory.rest(now, after, urgent, r.timing); rest > 0 {
 		return within(result, rest), nil
 	}

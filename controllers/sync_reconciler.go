@@ -262,6 +262,9 @@ func (r *syncReconciler) nodesExpected() bool {
 func (r *syncReconciler) progressOf(name string, keys []object.Key, left leftover) nodeProgress {
 	node := nodeProgress{name: name}
 	node.worst, node.failures, node.connected = r.Fleet.Progress(name, keys)
+	if !node.connected && r.leads() {
+		node.elsewhere = r.whereIs(name).replica
+	}
 	node.worst = max(node.worst, left.progress)
 	node.failures = append(node.failures, left.failures...)
 	if len(node.failures) > 0 {

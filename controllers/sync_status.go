@@ -69,6 +69,9 @@ type syncObservation struct {
 type nodeProgress struct {
 	name      string
 	connected bool
+	// elsewhere is the replica, one that lives, that has the session of a node that is not
+	// connected here; empty if there is none, or if this replica does not lead.
+	elsewhere string
 	// waiting says that its turn in the rollout has not come.
 	waiting  bool
 	worst    delivery.Progress

@@ -68,6 +68,10 @@ func (t *StatusTrigger) OnSource(id desired.SourceID) {
 // with the index locked.
 func (t *StatusTrigger) OnNodeEvent(node string) {
 	t.nodes.mark(node)
+	t.markSyncsOf(node)
+}
+
+func (t *StatusTrigger) markSyncsOf(node string) {
 	if index := t.index.Load(); index != nil {
 		for _, id := range index.SourcesOfNode(node) {
 			t.OnSource(id)
