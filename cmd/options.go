@@ -120,7 +120,8 @@ func (o *options) validate() error {
 	case o.namespace == "":
 		return errors.New("--namespace must not be empty")
 	case len(validation.IsDNS1123Subdomain(o.replica)) > 0 || len(o.replica) > replica.MaxNameLength:
-		return fmt.Errorf("--replica-name must be a DNS name of at most %d characters, not %q", replica.MaxNameLength, o.replica)
+		return fmt.Errorf("--replica-name must be a DNS name of at most %d characters, not %q: set it where $POD_NAME or the host name is no such name",
+			replica.MaxNameLength, o.replica)
 	case o.hub.heartbeat < time.Second || o.hub.heartbeat > 5*time.Minute:
 		return fmt.Errorf("--hub-heartbeat must be between 1s and 5m, not %s", o.hub.heartbeat)
 	case o.hub.maxNodes < 1:

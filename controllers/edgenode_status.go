@@ -46,7 +46,7 @@ type nodeObservation struct {
 }
 
 // nodeStatus is what status should say, given what it says. A session of another replica
-// is over: only the replica that leads serves nodes.
+// is over: see edgeNodeReconciler.speaksFor.
 func nodeStatus(before *syncv1alpha1.EdgeNodeStatus, o *nodeObservation) *syncv1alpha1.EdgeNodeStatus {
 	after := before.DeepCopy()
 	after.ObservedGeneration = o.generation
