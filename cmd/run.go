@@ -44,9 +44,11 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/controllers"
 	"github.com/edgesync/edgesync/internal/admission"
+	"github.com/edgesync/edgesync/internal/delivery"
 	"github.com/edgesync/edgesync/internal/desired"
 	"github.com/edgesync/edgesync/internal/enroll"
 	"github.com/edgesync/edgesync/internal/hub"
+	"github.com/edgesync/edgesync/internal/object"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/replica"
 	"github.com/edgesync/edgesync/internal/version"
@@ -215,6 +217,17 @@ type fleet struct{ *hub.Hub }
 func (f fleet) Node(name string) (controllers.NodeState, bool) {
 	state, ok := f.Hub.Node(name)
 	return controllers.NodeState(state), ok
+}
+
+// Waiting finds the deletions that wait for a rollout.
+func (f fleet) Waiting(name string) []object.Key {
+	var keys []object.Key
+	f.Inventory(name, func(o delivery.Object) {
+		if o.Stage == delivery.StageWaiting && o.Want.Object == nil {
+			keys = append(keys, o.Key)
+		}
+	})
+	return keys
 }
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get

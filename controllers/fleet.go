@@ -40,6 +40,9 @@ type Fleet interface {
 	Node(node string) (NodeState, bool)
 	// Rushed reports whether many nodes connect at the moment, so that what can wait should.
 	Rushed() bool
+	// Waiting names what a node still holds until its turn in a rollout comes, although nothing
+	// wants it there. It takes time proportional to what the node holds.
+	Waiting(node string) []object.Key
 	// End ends a session of a node, if it still has it, because the node has a newer one with
 	// another replica.
 	End(node, sessionID string)

@@ -286,6 +286,21 @@ func (f *fakeFleet) fails(node string, reason delivery.Reason, message string, k
 	}, key)
 }
 
+// Waiting implements Fleet.
+func (f *fakeFleet) Waiting(node string) []object.Key {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var keys []object.Key
+	if n := f.nodes[node]; n != nil {
+		for key, progress := range n.progress {
+			if progress == delivery.Waiting {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
+}
+
 // End implements Fleet.
 func (f *fakeFleet) End(node, session string) {
 	f.mu.Lock()

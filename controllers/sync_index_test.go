@@ -29,20 +29,30 @@ import (
 	"github.com/edgesync/edgesync/internal/watch"
 )
 
-// A replica may be elected before its informers have seen the syncs.
-func TestALeaderGoesOnFromTheRolloutThatIsWritten(t *testing.T) {
-	t.Parallel()
-	g := NewWithT(t)
+// newBareReconciler is one of ObjectSyncs, of a replica that leads, without anything that runs.
+func newBareReconciler(g Gomega) *syncReconciler {
 	trigger := NewStatusTrigger()
 	index := desired.NewIndex(trigger.OnSource)
 	watches, err := watch.New(watch.Options{Config: &rest.Config{}, HTTPClient: http.DefaultClient, Index: index, OnChange: trigger.OnSource})
 	g.Expect(err).NotTo(HaveOccurred())
 	elected := make(chan struct{})
 	close(elected)
-	r := &syncReconciler{
-		Options: Options{Index: index, Watches: watches, Trigger: trigger, timing: testTiming, unrest: &unrest{}, elected: elected},
-		feed:    desired.ObjectSyncs, memories: map[desired.SourceID]*syncMemory{},
+	return &syncReconciler{
+		Options: Options{
+			Index: index, Watches: watches, Trigger: trigger, Fleet: &fakeFleet{trigger: trigger, nodes: map[string]*fakeNode{}},
+			Replicas: newFakeReplicas().as("self"), Replica: "self", timing: testTiming, unrest: &unrest{}, elected: elected,
+		},
+		feed: desired.ObjectSyncs, memories: map[desired.SourceID]*syncMemory{},
+		whereIs: func(string) whereabouts { return whereabouts{} },
 	}
+}
+
+// A replica may be elected before its informers have seen the syncs.
+func TestALeaderGoesOnFromTheRolloutThatIsWritten(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	r := newBareReconciler(g)
+	index := r.Index
 	cursor := func() rollout.Cursor {
 		view, _ := index.View(desired.SourceID{Namespace: "shop", Name: "settings"})
 		return view.Cursor

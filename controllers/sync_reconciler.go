@@ -82,6 +82,8 @@ type syncMemory struct {
 	writtenAt time.Time
 	status    ownWrite
 	settling  settling
+	// rolloutWatch is for the leader.
+	rolloutWatch rolloutWatch
 	// syncedGeneration is the generation that was last announced to be synced.
 	syncedGeneration int64
 }
@@ -180,7 +182,7 @@ func (r *syncReconciler) reconcileLive(ctx context.Context, s *syncScope) (ctrl.
 		return ctrl.Result{}, fmt.Errorf("add the finalizer: %w", err)
 	}
 	result, err := r.writeStatus(ctx, s)
-	if pause := s.observation.rolloutPause(); pause > 0 {
+	if pause := s.memory.rolloutWatch.pause(time.Now(), s.observation.rollout, r.timing.statusInterval); pause > 0 {
 		result = within(result, pause)
 	}
 	if s.left.onGoneNodes {
@@ -238,9 +240,12 @@ func (r *syncReconciler) observe(memory *syncMemory) (leftovers, *syncObservatio
 	waiting := waitingNodes(&view)
 	for _, name := range view.Nodes {
 		node := r.progressOf(name, keys, left.byNode[name])
-		if _, waits := waiting[name]; node.worst == delivery.Waiting && !waits {
+		switch _, waits := waiting[name]; {
+		case node.worst == delivery.Waiting && !waits:
 			// It only waits for its turn in the rollout of another sync, which is not to hold this one up.
 			node.worst = delivery.InSync
+		case node.worst == delivery.InSync && waits && node.connected && r.leads() && r.recallGoneKeys(memory, name):
+			node.worst = delivery.Waiting
 		}
 		o.nodes = append(o.nodes, node)
 	}

@@ -105,6 +105,19 @@ func (r *syncReconciler) turns(view *desired.SourceView, o *syncObservation) []r
 	return nodes
 }
 
+// recallGoneKeys finds what a node still holds of what the sync has covered, and this replica has
+// not seen it cover: the leader before it has. It reports whether there is any.
+func (r *syncReconciler) recallGoneKeys(memory *syncMemory, node string) bool {
+	found := false
+	for _, key := range r.Fleet.Waiting(node) {
+		if slices.Contains(r.Index.SourcesOf(node, key), memory.sync.id()) {
+			memory.covered.goneKeys[key] = struct{}{}
+			found = true
+		}
+	}
+	return found
+}
+
 // stateOfAbsent is the state of a node that is not connected here.
 func (r *syncReconciler) stateOfAbsent(name string) (state rollout.State, replica string) {
 	switch where := r.whereIs(name); {
@@ -195,14 +208,24 @@ func examplesOf(failures []syncv1alpha1.SyncFailure) string {
 	}
 }
 
-// rolloutPause is how soon a rollout is looked at again that can go on by itself; 0 if it need not be.
-func (o *syncObservation) rolloutPause() time.Duration {
-	if o.rollout == nil || o.rollout.Waiting == 0 && o.rollout.InProgress == 0 {
-		return 0
-	}
-	return rolloutInterval
+// rolloutWatch is how a rollout is watched: often while it moves, and less the longer it does not.
+type rolloutWatch struct {
+	last    rollout.Progress
+	movedAt time.Time
 }
 
-// rolloutInterval is how often the leader looks whether a rollout can go on: often enough that it
-// is the nodes that take the time.
+// rolloutInterval is how often the leader looks at most whether a rollout can go on: often enough that
+// it is the nodes that take the time.
 const rolloutInterval = 100 * time.Millisecond
+
+// pause is how soon a rollout is looked at again, as it has come so far now; 0 if it does not go
+// on by itself: everything else that it depends on tells of its changes.
+func (w *rolloutWatch) pause(now time.Time, at *rollout.Progress, atMost time.Duration) time.Duration {
+	if at == nil || at.Waiting == 0 || at.Paused {
+		return 0
+	}
+	if w.last != *at {
+		w.last, w.movedAt = *at, now
+	}
+	return min(max(rolloutInterval, now.Sub(w.movedAt)), atMost)
+}
