@@ -110,16 +110,23 @@ func less(n int, c *conn, otherN int, other *conn) bool {
 	return n < otherN || n == otherN && c.arrival < other.arrival
 }
 
-// displaced is the served connection that has to go for c, if any.
-func (p *pending) displaced(c *conn, now time.Time) *conn {
-	longest := p.served.longest()
-	if len(p.served.of[c.source])+1 < len(longest) {
+// displaced is the served connection that has to go for c, if any: of a source that has more,
+// or the oldest that stalls of those that have as many.
+func (p *pending) displaced(c *conn, now time.Time) (victim *conn) {
+	served := len(p.served.of[c.source])
+	if longest := p.served.longest(); served+1 < len(longest) {
 		return longest[0]
 	}
-	if at := slices.IndexFunc(longest, func(c *conn) bool { return c.stalled(now) }); at >= 0 {
-		return longest[at]
+	for _, queue := range p.served.of {
+		if len(queue) < served {
+			continue
+		}
+		at := slices.IndexFunc(queue, func(c *conn) bool { return c.stalled(now) })
+		if at >= 0 && (victim == nil || queue[at].arrival < victim.arrival) {
+			victim = queue[at]
+		}
 	}
-	return nil
+	return victim
 }
 
 // remove takes c out; false if it was not in.

@@ -120,6 +120,22 @@ func TestWhoStallsMakesRoom(t *testing.T) {
 	g.Expect(p.next(start.Add(time.Hour))).To(BeIdenticalTo(all[2]))
 }
 
+// Who stalls makes room for others that have as few, though another source has as many that
+// do not.
+func TestWhoStallsMakesRoomForOthers(t *testing.T) {
+	g := NewWithT(t)
+	p, start := newPending(2), time.Unix(0, 0)
+	a, b, c := connFrom('a'), connFrom('b'), connFrom('c')
+	for _, each := range []*conn{a, b, c} {
+		p.arrive(each, start)
+		p.next(start)
+	}
+	b.silent.Store(start.Add(time.Nanosecond).UnixNano())
+	served, victim := p.next(start.Add(stallPatience + time.Nanosecond))
+	g.Expect(served).To(BeIdenticalTo(c))
+	g.Expect(victim).To(BeIdenticalTo(b))
+}
+
 // Twice as many agents come each second as the hub can serve, and give up and come again.
 // It serves those who are still there until they are done, almost always.
 func TestOverloadDoesNotCollapse(t *testing.T) {
