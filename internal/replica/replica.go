@@ -34,7 +34,8 @@ import (
 
 const (
 	// renewInterval is how often a Lease is renewed, and patience how many renewals of its own
-	// a replica sees before it takes another one, of which it sees none, for dead.
+	// a replica lets pass without one of another: with the next, 15 to 18 seconds after the
+	// last of the other, it takes that for dead.
 	renewInterval = 3 * time.Second
 	patience      = 5
 	// remembrance is the same for the Lease of a dead replica, which is then deleted. It is
