@@ -83,10 +83,11 @@ func New(options Options) (*Hub, error) {
 		contests: map[string]*contest{},
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: handshakeTimeout,
-			ReadBufferSize:   1024,
-			WriteBufferSize:  4096,
-			WriteBufferPool:  &sync.Pool{},
-			Subprotocols:     []string{protocol.Subprotocol},
+			// Nearly all that agents send is short, and whatever is not goes past the buffer.
+			ReadBufferSize:  256,
+			WriteBufferSize: 4096,
+			WriteBufferPool: &sync.Pool{},
+			Subprotocols:    []string{protocol.Subprotocol},
 			// An agent is no browser: whatever names an origin is one.
 			CheckOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "" },
 		},

@@ -17,6 +17,7 @@ limitations under the License.
 package hub
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,10 +29,35 @@ import (
 	"github.com/edgesync/edgesync/internal/protocol/pb"
 )
 
-// read takes what the node says, from its Hello to the end.
+// read takes what the node says, from its Hello to the end. Its goroutine is there as long as
+// the session is, so that it leaves to others what needs much of a stack: a stack that has
+// once grown hardly ever shrinks while something waits deep in TLS.
 func (s *session) read() error {
 	s.hub.expectHello(s)
 	defer s.hub.leave(s)
+	if err := s.apart(s.handshake); err != nil {
+		return err
+	}
+	for {
+		frame, err := s.wire.readFrame()
+		if err != nil {
+			return err
+		}
+		if err := s.apart(func() error { return s.receiveFrame(frame) }); err != nil {
+			return err
+		}
+	}
+}
+
+// apart runs f on a stack of its own.
+func (s *session) apart(f func() error) error {
+	result := make(chan error, 1)
+	go func() { result <- s.guard(f) }()
+	return <-result
+}
+
+// handshake opens the session.
+func (s *session) handshake() error {
 	_ = s.wire.socket.SetReadDeadline(time.Now().Add(handshakeTimeout))
 	hello, err := s.wire.readHello()
 	if err != nil {
@@ -52,7 +78,7 @@ func (s *session) read() error {
 	s.log().Info("Node connected", "agentVersion", s.agentVersion)
 	s.hub.options.Observer.OnNodeEvent(s.name)
 	s.wire.socket.SetPatience(s.hub.options.Heartbeat * 5 / 2)
-	return s.readLoop()
+	return nil
 }
 
 // introduce takes over what the node says of itself.
@@ -64,23 +90,23 @@ func (s *session) introduce(hello *pb.Hello) {
 	s.encodings.difference = slices.Contains(hello.GetEncodings(), pb.Encoding_ENCODING_ZSTD_DELTA)
 }
 
-func (s *session) readLoop() error {
-	for {
-		messages, err := s.wire.read()
+// receiveFrame takes the answers in a frame over.
+func (s *session) receiveFrame(frame *bytes.Buffer) error {
+	messages, err := decode(frame)
+	if err != nil {
+		return err
+	}
+	for _, message := range messages {
+		keys, err := s.receive(message)
 		if err != nil {
 			return err
 		}
-		for _, message := range messages {
-			keys, err := s.receive(message)
-			if err != nil {
-				return err
-			}
-			if len(keys) > 0 {
-				s.hub.options.Observer.OnProgress(s.name, keys)
-			}
+		if len(keys) > 0 {
+			s.hub.options.Observer.OnProgress(s.name, keys)
 		}
-		s.writer.ask()
 	}
+	s.writer.ask()
+	return nil
 }
 
 // receive takes an answer of the node over and returns the keys that it concerns.

@@ -23,6 +23,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -35,7 +36,7 @@ import (
 )
 
 const (
-	// keptBuffer is the largest read buffer that is kept from frame to frame.
+	// keptBuffer is the largest read buffer that is used again.
 	keptBuffer = 4 << 10
 	// farewellTimeout bounds how long the end of a session may take.
 	farewellTimeout = 500 * time.Millisecond
@@ -47,7 +48,6 @@ const (
 type wire struct {
 	conn   *websocket.Conn
 	socket *patient.Conn
-	buffer bytes.Buffer
 	// frameBytes is the size of the frame that was read last.
 	frameBytes int
 }
@@ -77,7 +77,11 @@ func socketBelow(conn net.Conn) *patient.Conn {
 
 type inventory map[object.Key]delivery.Held
 
-func (w *wire) read() ([]*pb.AgentMessage, error) {
+// frames are buffers for frames that have come. An idle session has none.
+var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// readFrame waits for the next frame, for decode.
+func (w *wire) readFrame() (*bytes.Buffer, error) {
 	kind, reader, err := w.conn.NextReader()
 	if err != nil {
 		return nil, err
@@ -85,21 +89,35 @@ func (w *wire) read() ([]*pb.AgentMessage, error) {
 	if kind != websocket.BinaryMessage {
 		return nil, fmt.Errorf("%w: a frame that is not binary", delivery.ErrProtocol)
 	}
-	defer w.shrink()
-	if _, err := w.buffer.ReadFrom(reader); err != nil {
+	frame := frames.Get().(*bytes.Buffer)
+	if _, err := frame.ReadFrom(reader); err != nil {
+		release(frame)
 		return nil, err
 	}
-	w.frameBytes = w.buffer.Len()
+	w.frameBytes = frame.Len()
 	received.Add(float64(w.frameBytes))
-	return protocol.DecodeAgent(w.buffer.Bytes())
+	return frame, nil
 }
 
-// shrink empties the buffer; between frames an idle session holds little memory.
-func (w *wire) shrink() {
-	if w.buffer.Cap() > keptBuffer {
-		w.buffer = bytes.Buffer{}
+// decode returns what is in a frame, which must not be used again.
+func decode(frame *bytes.Buffer) ([]*pb.AgentMessage, error) {
+	defer release(frame)
+	return protocol.DecodeAgent(frame.Bytes())
+}
+
+func release(frame *bytes.Buffer) {
+	if frame.Cap() <= keptBuffer {
+		frame.Reset()
+		frames.Put(frame)
 	}
-	w.buffer.Reset()
+}
+
+func (w *wire) read() ([]*pb.AgentMessage, error) {
+	frame, err := w.readFrame()
+	if err != nil {
+		return nil, err
+	}
+	return decode(frame)
 }
 
 func (w *wire) write(messages ...*pb.HubMessage) error {
