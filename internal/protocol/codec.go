@@ -87,51 +87,42 @@ func boundMemory(data []byte, maxBytes int) error {
 	if len(data) > maxBytes {
 		return malformed("%d bytes, more than %d", len(data), maxBytes)
 	}
-	messages, err := lengthDelimited(data, MaxFrameMessages)
-	if err != nil {
-		return err
-	}
 	total := 0
-	for _, message := range messages {
-		bodies, err := lengthDelimited(message, 1)
-		if err != nil {
-			return err
-		}
-		for _, body := range bodies {
-			fields, err := lengthDelimited(body, MaxEntries+16)
-			if err != nil {
-				return err
-			}
-			if total += len(fields); total > 4*MaxFrameMessages {
-				return malformed("too many fields")
-			}
-		}
-	}
-	return nil
+	return eachField(data, MaxFrameMessages, func(message []byte) error {
+		return eachField(message, 1, func(body []byte) error {
+			return eachField(body, MaxEntries+16, func([]byte) error {
+				if total++; total > 4*MaxFrameMessages {
+					return malformed("too many fields")
+				}
+				return nil
+			})
+		})
+	})
 }
 
-// lengthDelimited finds the length-delimited fields of an encoded message.
-func lengthDelimited(data []byte, most int) ([][]byte, error) {
-	var fields [][]byte
-	for len(data) > 0 {
+// eachField visits the length-delimited fields of an encoded message, at most most of them.
+func eachField(data []byte, most int, visit func(value []byte) error) error {
+	for count := 0; len(data) > 0; {
 		number, kind, n := protowire.ConsumeTag(data)
 		if n < 0 {
-			return nil, malformed("%w", protowire.ParseError(n))
+			return malformed("%w", protowire.ParseError(n))
 		}
 		size := protowire.ConsumeFieldValue(number, kind, data[n:])
 		if size < 0 {
-			return nil, malformed("%w", protowire.ParseError(size))
+			return malformed("%w", protowire.ParseError(size))
 		}
 		if kind == protowire.BytesType {
-			if len(fields) == most {
-				return nil, malformed("more than %d fields in a message", most)
+			if count++; count > most {
+				return malformed("more than %d fields in a message", most)
 			}
 			value, _ := protowire.ConsumeBytes(data[n:])
-			fields = append(fields, value)
+			if err := visit(value); err != nil {
+				return err
+			}
 		}
 		data = data[n+size:]
 	}
-	return fields, nil
+	return nil
 }
 
 // KeyToPB converts a key to its wire form.
