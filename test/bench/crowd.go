@@ -17,6 +17,7 @@ limitations under the License.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
 	"github.com/edgesync/edgesync/internal/pki"
 	"github.com/edgesync/edgesync/internal/pki/castore"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 	"github.com/edgesync/edgesync/internal/testing/agentsim/swarm"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
 )
@@ -48,6 +50,10 @@ type crowd struct {
 type crowdOptions struct {
 	// fsync has the agents write what they get to a file, one for all of them.
 	fsync bool
+	// hub is where they connect; the hub's own address if empty.
+	hub string
+	// only are the encodings beyond JSON that they declare; all if nil.
+	only []pb.Encoding
 }
 
 // startCrowd makes agents that hold nothing and are not connected yet: for the same
@@ -64,7 +70,13 @@ func (b *bench) startCrowd(ctx context.Context, size int, options crowdOptions) 
 	if err != nil {
 		return nil, err
 	}
-	setup := swarm.Setup{Hub: b.fleet.HubAddress(), CertPEM: ca.CertificatePEM(), KeyPEM: key, Nodes: b.nodes[:size]}
+	setup := swarm.Setup{
+		Hub: cmp.Or(options.hub, b.fleet.HubAddress()), CertPEM: ca.CertificatePEM(), KeyPEM: key, Nodes: b.nodes[:size],
+		Encodings: options.only,
+	}
+	if options.only == nil {
+		setup.Encodings = []pb.Encoding{pb.Encoding_ENCODING_ZSTD, pb.Encoding_ENCODING_ZSTD_DELTA}
+	}
 	if options.fsync {
 		setup.Journal = filepath.Join(b.dir, "journal")
 	}

@@ -25,7 +25,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	syncv1alpha1 "github.com/edgesync/edgesync/api/v1alpha1"
+	"github.com/edgesync/edgesync/internal/protocol/pb"
 	"github.com/edgesync/edgesync/internal/testing/fleet"
 )
 
@@ -52,18 +56,58 @@ func wireBytes(ctx context.Context, b *bench) error {
 		name  string
 		bytes int
 	}{{"1kb", 1 << 10}, {"10kb", 10 << 10}, {"100kb", 100 << 10}} {
-		if err := b.countWireBytes(ctx, records, size.name, size.bytes/valueBytes); err != nil {
+		_, up, err := b.countWireBytes(ctx, records, name, size.name, size.bytes/valueBytes, "delta_")
+		if err != nil {
 			return err
+		}
+		if size.name == "1kb" {
+			b.addAnswerBytes(up)
 		}
 	}
 	b.addGrowth("delta_wire_bytes", "delta_1kb_wire_bytes", "delta_10kb_wire_bytes", "delta_100kb_wire_bytes")
+	for _, whole := range []struct {
+		name      string
+		encodings []pb.Encoding
+	}{{"json", []pb.Encoding{}}, {"zstd", []pb.Encoding{pb.Encoding_ENCODING_ZSTD}}} {
+		if err := b.countWithoutDifferences(ctx, records, whole.name, whole.encodings); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
+// countWithoutDifferences counts the same for a simulated agent that declares other encodings.
+func (b *bench) countWithoutDifferences(ctx context.Context, records *recorder, encoding string, declared []pb.Encoding) error {
+	namespace := "wire-" + encoding
+	if err := b.createSync(ctx, namespace); err != nil {
+		return err
+	}
+	crowd, err := b.startCrowd(ctx, 1, crowdOptions{hub: records.Addr().String(), only: declared})
+	if err != nil {
+		return err
+	}
+	node := &syncv1alpha1.EdgeNode{ObjectMeta: metav1.ObjectMeta{Name: nodeName(0)}}
+	label := fmt.Sprintf(`{"metadata":{"labels":{"bench":%q}}}`, namespace)
+	if err := b.client.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(label))); err != nil {
+		return err
+	}
+	if err := crowd.join(ctx); err != nil {
+		return err
+	}
+	for size, bytes := range map[string]int{"1kb": 1 << 10, "100kb": 100 << 10} {
+		if _, _, err := b.countWireBytes(ctx, records, namespace, size, bytes/valueBytes, "whole_"+encoding+"_"); err != nil {
+			return err
+		}
+	}
+	return b.leave(ctx, crowd)
+}
+
 // countWireBytes creates a ConfigMap of many keys, and then changes one of them again and again.
-func (b *bench) countWireBytes(ctx context.Context, records *recorder, name string, keys int) error {
+func (b *bench) countWireBytes(
+	ctx context.Context, records *recorder, namespace, name string, keys int, figure string,
+) (down, up [][]int, err error) {
 	configMap := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "wire", Name: "settings-" + name, Labels: map[string]string{"bench": "wire"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "settings-" + name, Labels: map[string]string{"bench": namespace}},
 		Data:       map[string]string{},
 	}
 	for i := range keys {
@@ -71,29 +115,29 @@ func (b *bench) countWireBytes(ctx context.Context, records *recorder, name stri
 	}
 	full, _, err := b.recordsDuring(ctx, records, func() error { return b.client.Create(ctx, configMap) })
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var down, up [][]int
 	for i := range b.count(10, 3) {
 		configMap.Data[fmt.Sprintf("key-%04d", i*7%keys)] = randomText()[:valueBytes-8]
 		d, u, err := b.recordsDuring(ctx, records, func() error { return b.client.Update(ctx, configMap) })
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		down, up = append(down, d), append(up, u)
 	}
-	conditions := settings{
+	b.add(figure+name+"_wire_bytes", medianOf(down, total), "bytes", settings{
 		"changes": len(down), "keys": keys, "new_value_bytes": valueBytes - 8, "records_of_the_last": down[len(down)-1],
-		"where": "TLS records as TCP carries them", "first_delivery_in_full": total(full),
-	}
-	b.add("delta_"+name+"_wire_bytes", medianOf(down, total), "bytes", conditions)
-	if name == "1kb" {
-		b.add("ack_wire_bytes", medianOf(up, first), "bytes", settings{"changes": len(up), "what": "the first record of the answer"})
-		b.add("answers_wire_bytes", medianOf(up, total), "bytes", settings{
-			"changes": len(up), "records_of_the_last": up[len(up)-1], "what": "the ack, and the result of applying it",
-		})
-	}
-	return nil
+		"where": "TLS records as TCP carries them", "first_delivery": total(full),
+	})
+	return down, up, nil
+}
+
+// addAnswerBytes adds what the answers to changes of a small object cost.
+func (b *bench) addAnswerBytes(up [][]int) {
+	b.add("ack_wire_bytes", medianOf(up, first), "bytes", settings{"changes": len(up), "what": "the first record of the answer"})
+	b.add("answers_wire_bytes", medianOf(up, total), "bytes", settings{
+		"changes": len(up), "records_of_the_last": up[len(up)-1], "what": "the ack, and the result of applying it",
+	})
 }
 
 func total(records []int) (sum int) {

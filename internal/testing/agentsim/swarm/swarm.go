@@ -46,6 +46,8 @@ type Setup struct {
 	Journal string
 	// Nodes are whom to be.
 	Nodes []pki.Node
+	// Encodings are those beyond JSON that the agents declare.
+	Encodings []pb.Encoding
 }
 
 // Range selects agents by their place in Setup.Nodes.
@@ -126,7 +128,7 @@ func (s *service) Setup(setup Setup, _ *struct{}) error {
 		m.Agent = agentsim.New(agentsim.Config{
 			Hub: setup.Hub, TLS: config,
 			Source:    net.IPv4(127, 1+byte(i>>16), byte(i>>8), byte(i)),
-			Encodings: []pb.Encoding{pb.Encoding_ENCODING_ZSTD, pb.Encoding_ENCODING_ZSTD_DELTA},
+			Encodings: setup.Encodings,
 			Persist:   s.journal.appender(),
 			Ignore:    s.ignores,
 			OnState:   func(from, to agentsim.State) { s.changed(m, from, to) },
