@@ -19,6 +19,8 @@ package desired
 import (
 	"iter"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/edgesync/edgesync/internal/object"
 )
 
@@ -116,6 +118,17 @@ func (p *space) candidates(name string) iter.Seq[*source] {
 		}
 		for s := range p.selecting {
 			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// selectorsOf are the sources that cover an object with these labels.
+func (p *space) selectorsOf(name string, set labels.Set) iter.Seq[*source] {
+	return func(yield func(*source) bool) {
+		for s := range p.candidates(name) {
+			if s.selects(name, set) && !yield(s) {
 				return
 			}
 		}

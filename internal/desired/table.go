@@ -148,15 +148,17 @@ func (t *Table) upsert(in Item, touched bulk) {
 	case it.Object.Digest != in.Object.Digest:
 		t.index.onReplaced(it.Object)
 	}
-	concerned := maps.Clone(it.sources)
+	concerned, relabelled := maps.Clone(it.sources), it.Object == nil || !maps.Equal(it.Labels, in.Labels)
 	for s := range concerned {
 		s.drop(it)
 	}
 	it.Item, it.fingerprint = in, fingerprint(in.Object)
-	for s := range p.candidates(key.Name) {
-		if s.selects(key.Name, in.Labels) {
-			s.take(it)
-		}
+	selecting := maps.Keys(concerned)
+	if relabelled {
+		selecting = p.selectorsOf(key.Name, in.Labels)
+	}
+	for s := range selecting {
+		s.take(it)
 	}
 	maps.Copy(concerned, it.sources)
 	t.tell(key, concerned, touched)

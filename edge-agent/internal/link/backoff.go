@@ -19,10 +19,11 @@ package link
 import "time"
 
 const (
-	// firstDelay bounds the first delays after a session was lost. It doubles with every second
-	// failure: a hub that restarts refuses connections for a moment, and is to have its nodes back
-	// soon after that moment.
+	// firstDelay bounds the first delays after a session was lost, and steady is how many of them
+	// there are before it doubles, and each time that it has: a hub that restarts refuses
+	// connections for some seconds, and is to have its nodes back soon after.
 	firstDelay = 500 * time.Millisecond
+	steady     = 6
 	// DefaultMaxDelay is where the doubling ends unless configured otherwise.
 	DefaultMaxDelay = 60 * time.Second
 	// settled is how long a session must have lasted to count as a success: a hub
@@ -61,7 +62,7 @@ func (b *backoff) next(asked time.Duration) time.Duration {
 
 func (b *backoff) ceiling() time.Duration {
 	ceiling := firstDelay
-	for range b.failures / 2 {
+	for range b.failures / steady {
 		if ceiling >= b.max {
 			break
 		}

@@ -85,7 +85,7 @@ func TestRunBacksOffAndFollowsRedirectsOnce(t *testing.T) {
 		}}
 		runScript(t, script)
 		g.Expect(script.delays()).To(Equal([]time.Duration{
-			500 * time.Millisecond, 500 * time.Millisecond, time.Second, 500 * time.Millisecond, maxDrainSpread, 500 * time.Millisecond,
+			500 * time.Millisecond, 500 * time.Millisecond, 500 * time.Millisecond, 500 * time.Millisecond, maxDrainSpread, 500 * time.Millisecond,
 		}))
 		g.Expect(script.hubs).To(Equal([]string{
 			"https://a:1", "https://a:1", "https://a:1", "https://a:1", "https://a:1", "https://b:2", "https://a:1",

@@ -105,7 +105,7 @@ func TestReconnectIsNoFailure(t *testing.T) {
 		}
 		time.AfterFunc(time.Millisecond, l.Reconnect) // while it waits
 		g.Expect(l.Run(ctx)).To(Succeed())
-		g.Expect(script.delays()).To(Equal([]time.Duration{time.Millisecond, 500 * time.Millisecond, 0, time.Second}))
+		g.Expect(script.delays()).To(Equal([]time.Duration{time.Millisecond, 500 * time.Millisecond, 0, 500 * time.Millisecond}))
 	})
 }
 

@@ -33,7 +33,7 @@ const (
 func TestARoundGoesThroughAllAddresses(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
-	r := route{backoff: backoff{max: 3 * time.Second, random: always(1)}}
+	r := route{backoff: backoff{max: 3 * time.Second, random: always(1), failures: steady - 3}}
 
 	hub := atA
 	var hubs []string
@@ -48,15 +48,15 @@ func TestARoundGoesThroughAllAddresses(t *testing.T) {
 	g.Expect(delays).To(Equal([]time.Duration{
 		firstDelay, firstDelay, 500 * time.Millisecond,
 		firstDelay, firstDelay, 500 * time.Millisecond,
+		firstDelay, firstDelay, 500 * time.Millisecond,
 		firstDelay, firstDelay, time.Second,
 		firstDelay, firstDelay, time.Second,
-		firstDelay, firstDelay, 2 * time.Second,
 	}))
 }
 
 func TestRouteByCause(t *testing.T) {
 	t.Parallel()
-	const failures = 12 // a ceiling of 32 s
+	const failures = 6 * steady // a ceiling of 32 s
 	both := []string{atA, atB}
 	for name, test := range map[string]struct {
 		hub               string

@@ -315,8 +315,9 @@ func TestAFullDiskIsToldAndGetsOver(t *testing.T) {
 	g.Expect(a.Status()).To(And(HaveField("Complete", false), HaveField("StoreError", ContainSubstring("no space left"))))
 
 	p.send(put(3, configMap("a", "1")), bookmark(), put(4, configMap("c", "1")))
-	g.Expect(p.nextAck()).To(BeEquivalentTo(3))
-	g.Expect(p.nextAck()).To(BeEquivalentTo(4))
+	for acknowledged := p.nextAck(); acknowledged != 4; acknowledged = p.nextAck() {
+		g.Expect(acknowledged).To(BeEquivalentTo(3), "one ack may stand for both")
+	}
 	g.Expect(a.Status()).To(HaveField("Complete", false), "the hub did not know of the refusal when it said so")
 
 	knowing := bookmark()

@@ -29,6 +29,7 @@ import (
 // The delays are those of the edge-agent.
 const (
 	firstDelay      = 500 * time.Millisecond
+	steady          = 6
 	maxDelay        = time.Minute
 	settled         = 10 * time.Second
 	supersededDelay = 30 * time.Second
@@ -43,14 +44,14 @@ type refusal struct {
 func (r *refusal) Unwrap() error { return r.error }
 
 // backoff decides how long to wait before the next session: a random time below a bound
-// that doubles with every second failure.
+// that doubles with every sixth failure.
 type backoff struct{ failures int }
 
 func (b *backoff) next(err error, lasted time.Duration) time.Duration {
 	if lasted >= settled {
 		b.failures = 0
 	}
-	bound := min(firstDelay<<min(b.failures/2, 10), maxDelay)
+	bound := min(firstDelay<<min(b.failures/steady, 10), maxDelay)
 	b.failures++
 	refused := &refusal{}
 	switch {
