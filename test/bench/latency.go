@@ -26,7 +26,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/edgesync/edgesync/internal/testing/agentsim/swarm"
 )
 
 // updatePeriod is the time from one update to the next.
@@ -84,29 +83,22 @@ func (b *bench) updateForAWhile(ctx context.Context, c *crowd, updates int, obje
 	if err := c.Record(ctx, true); err != nil {
 		return l, err
 	}
-	before, err := c.Stats(ctx)
-	if err != nil {
-		return l, err
-	}
 	answers, err := b.updateOwn(ctx, updates, object)
 	if err != nil {
 		return l, err
 	}
-	if _, err := c.await(ctx, "all updates", func(s swarm.Stats) bool { return s.Stored >= before.Stored+updates }); err != nil {
-		return l, err
-	}
-	arrivals, err := c.Arrivals(ctx)
-	if err != nil {
-		return l, err
-	}
-	for _, arrival := range arrivals {
-		if answered, ours := answers[arrival.Version]; ours {
-			l.arrived = append(l.arrived, milliseconds(arrival.Arrived.Sub(answered)))
-			l.stored = append(l.stored, milliseconds(arrival.Stored.Sub(answered)))
+	err = await(ctx, crowdPeriod, func() (bool, error) {
+		arrivals, err := c.Arrivals(ctx)
+		for _, arrival := range arrivals {
+			if answered, ours := answers[arrival.Version]; ours { // a deletion of before may come late
+				l.arrived = append(l.arrived, milliseconds(arrival.Arrived.Sub(answered)))
+				l.stored = append(l.stored, milliseconds(arrival.Stored.Sub(answered)))
+			}
 		}
-	}
-	if len(l.arrived) != updates {
-		return l, fmt.Errorf("%d of %d updates have arrived", len(l.arrived), updates)
+		return len(l.arrived) == updates, err
+	})
+	if err != nil {
+		return l, fmt.Errorf("%d of %d updates have arrived: %w", len(l.arrived), updates, err)
 	}
 	return l, c.Record(ctx, false)
 }
