@@ -261,5 +261,5 @@ func TestAcksByRange(t *testing.T) {
 	w.eventually(held).Should(Equal(3))
 	a.send(ack(5))
 	a.nextBookmark()
-	w.g.Expect(held()).To(Equal(5))
+	w.eventually(held).Should(Equal(5))
 }

@@ -145,7 +145,7 @@ func TestRacingConnectionsLeaveOneThatIsTold(t *testing.T) {
 			alive = stillAlive(w, alive)
 			return len(alive)
 		}).Should(Equal(1), "round %d", round)
-		w.g.Expect(w.hub.Sessions()).To(Equal(1))
+		w.eventually(w.hub.Sessions).Should(Equal(1), "round %d", round)
 
 		probe := fmt.Sprint("probe-", round)
 		w.put(configMap(probe, fmt.Sprint(100+round), "x"))

@@ -99,7 +99,7 @@ func (b *bench) countWithoutDifferences(ctx context.Context, records *recorder, 
 			return err
 		}
 	}
-	return b.leave(ctx, crowd)
+	return crowd.Close()
 }
 
 // countWireBytes creates a ConfigMap of many keys, and then changes one of them again and again.
