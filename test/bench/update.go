@@ -181,7 +181,7 @@ func (b *bench) timedClient(watch *stopwatch) (client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(config, client.Options{HTTPClient: http})
+	return client.New(config, client.Options{HTTPClient: http, Scheme: b.client.Scheme()})
 }
 
 // expectContent checks that it is the right file that was renamed.
