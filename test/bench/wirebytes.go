@@ -56,7 +56,7 @@ func wireBytes(ctx context.Context, b *bench) error {
 		name  string
 		bytes int
 	}{{"1kb", 1 << 10}, {"10kb", 10 << 10}, {"100kb", 100 << 10}} {
-		_, up, err := b.countWireBytes(ctx, records, name, size.name, size.bytes/valueBytes, "delta_")
+		up, err := b.countWireBytes(ctx, records, name, size.name, size.bytes/valueBytes, "delta_")
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (b *bench) countWithoutDifferences(ctx context.Context, records *recorder, 
 		return err
 	}
 	for size, bytes := range map[string]int{"1kb": 1 << 10, "100kb": 100 << 10} {
-		if _, _, err := b.countWireBytes(ctx, records, namespace, size, bytes/valueBytes, "whole_"+encoding+"_"); err != nil {
+		if _, err := b.countWireBytes(ctx, records, namespace, size, bytes/valueBytes, "whole_"+encoding+"_"); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,7 @@ func (b *bench) countWithoutDifferences(ctx context.Context, records *recorder, 
 // countWireBytes creates a ConfigMap of many keys, and then changes one of them again and again.
 func (b *bench) countWireBytes(
 	ctx context.Context, records *recorder, namespace, name string, keys int, figure string,
-) (down, up [][]int, err error) {
+) (up [][]int, err error) {
 	configMap := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "settings-" + name, Labels: map[string]string{"bench": namespace}},
 		Data:       map[string]string{},
@@ -115,13 +115,14 @@ func (b *bench) countWireBytes(
 	}
 	full, _, err := b.recordsDuring(ctx, records, func() error { return b.client.Create(ctx, configMap) })
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	var down [][]int
 	for i := range b.count(10, 3) {
 		configMap.Data[fmt.Sprintf("key-%04d", i*7%keys)] = randomText()[:valueBytes-8]
 		d, u, err := b.recordsDuring(ctx, records, func() error { return b.client.Update(ctx, configMap) })
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		down, up = append(down, d), append(up, u)
 	}
@@ -129,7 +130,7 @@ func (b *bench) countWireBytes(
 		"changes": len(down), "keys": keys, "new_value_bytes": valueBytes - 8, "records_of_the_last": down[len(down)-1],
 		"where": "TLS records as TCP carries them", "first_delivery": total(full),
 	})
-	return down, up, nil
+	return up, nil
 }
 
 // addAnswerBytes adds what the answers to changes of a small object cost.
@@ -182,5 +183,5 @@ func (b *bench) recordsDuring(ctx context.Context, records *recorder, change fun
 	if len(down) == 0 || len(up) == 0 {
 		return nil, nil, errors.New("a change that nothing was sent for")
 	}
-	return down, up, nil
+	return up, nil
 }
