@@ -183,5 +183,5 @@ func (b *bench) recordsDuring(ctx context.Context, records *recorder, change fun
 	if len(down) == 0 || len(up) == 0 {
 		return nil, nil, errors.New("a change that nothing was sent for")
 	}
-	return up, nil
+	return down, up, nil
 }
